@@ -1,0 +1,74 @@
+"""The values and protocols by which the layers meet.
+
+Letters B batch, C channels, H W size, T text tokens, D width.
+Units   images float32 in [0, 1], C = 3 (RGB) or 4 (RGBA, alpha premultiplied); t in [0, 1], 1 = noise.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = Any
+"""Any array of the Python array API standard: numpy here, torch there."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conditioning:
+    """What a network is told about the prompt."""
+
+    tokens: Array
+    """(B, T, D) text features."""
+    mask: Array
+    """(B, T) bool, true where a token is."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """One training batch."""
+
+    images: Array
+    """(B, C, H, W) float32 in [0, 1], premultiplied if C is 4."""
+    captions: tuple[str, ...]
+    """B captions, in image order."""
+
+
+class BatchSource(Protocol):
+    """Where training batches come from: a pure function of the position, so that resuming is exact."""
+
+    def batch(self, position: int, size: int) -> Batch:
+        """Make batch number `position`; the same position always gives the same batch."""
+        ...
+
+
+Velocity = Callable[[Array, Array], Array]
+"""(x_t (B, C, H, W), t (B,)) to velocity (B, C, H, W): what an ODE sampler integrates."""
+
+
+class Backend(Protocol):
+    """A loaded velocity model, whatever runs it (ONNX Runtime on numpy arrays, torch on tensors)."""
+
+    latent_channels: int
+    device: str
+
+    def asarray(self, array: NDArray[np.float32]) -> Array:
+        """Move a numpy array to where the network computes."""
+        ...
+
+    def numpy(self, array: Array) -> NDArray[np.float32]:
+        """Bring an array back."""
+        ...
+
+    def encode_text(self, token_ids: NDArray[np.int64]) -> Conditioning:
+        """Read one prompt: (T,) token ids without padding, to features (1, T, D)."""
+        ...
+
+    def velocity(self, x_t: Array, t: Array, cond: Conditioning) -> Array:
+        """Velocity of latents `x_t` (B, C, H, W) at times `t` (B,); `cond` is of one prompt (1, T, D)."""
+        ...
+
+    def decode(self, x_0: Array) -> Array:
+        """Latents (B, C, H, W) to images (B, 3 or 4, H * factor, W * factor) in [0, 1], premultiplied."""
+        ...

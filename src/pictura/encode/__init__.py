@@ -1,0 +1,1 @@
+"""Between people's media and numbers: tokenizers, text towers, image autoencoders."""

@@ -1,0 +1,1 @@
+"""The families of text-to-image models, one folder each; none knows another."""

@@ -1,0 +1,1 @@
+"""The networks without torch: exported graphs on ONNX Runtime."""

@@ -1,0 +1,1 @@
+"""Solvers and schedules that turn predictions into pictures, on any array API arrays."""

@@ -1,0 +1,1 @@
+"""Files: atomic writing, model folders, picture metadata."""

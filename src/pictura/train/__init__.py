@@ -1,0 +1,1 @@
+"""Supervised training, checkpoints and export."""
