@@ -1,0 +1,68 @@
+"""Rules for the whole suite: one thread, no silent skip in CI, real data where it lies beside the checkout."""
+
+import importlib.util
+import os
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+REQUIRE_ALL = os.environ.get("PICTURA_REQUIRE_ALL") == "1"
+
+if importlib.util.find_spec("torch"):
+    import torch
+
+    torch.set_num_threads(1)  # a tiny network is many times slower on two threads than on one
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of shared data packs that lies beside the checkout."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no data packs at {folder}; see CONTRIBUTING.md")
+    return folder
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="also run the long proofs marked slow")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what this machine or this call is not for; a skip stays the sign of something missing."""
+    left_out = set()
+    if not config.getoption("--soak"):
+        left_out.add("slow")
+    if any(item.get_closest_marker("gpu") for item in items) and not _has_cuda():
+        left_out.add("gpu")
+    dropped = [item for item in items if any(item.get_closest_marker(name) for name in left_out)]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if item not in dropped]
+
+
+def _has_cuda() -> bool:
+    return importlib.util.find_spec("torch") is not None and torch.cuda.is_available()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return _skip_is_failure((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return _skip_is_failure((yield))
+
+
+def _skip_is_failure(report: Report) -> Report:
+    """Under PICTURA_REQUIRE_ALL=1 nothing may be missing: turn a skip into a failure with its reason."""
+    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
+        reason: Any = report.longrepr
+        report.outcome = "failed"
+        words = reason[2] if isinstance(reason, tuple) else str(reason)
+        report.longrepr = f"Under PICTURA_REQUIRE_ALL=1 nothing may be skipped. {words}"
+    return report
