@@ -1,4 +1,4 @@
-"""Rules for the whole suite: one thread, no silent skip in CI, real data where it lies beside the checkout."""
+"""Rules for the whole suite: one thread, no silent skip in CI, real data where it lies beside us."""
 
 import importlib.util
 import os
