@@ -7,6 +7,7 @@ C = 4 their colours are premultiplied by alpha.
 from collections.abc import Sequence
 
 import numpy as np
+from array_api_compat import array_namespace
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -60,3 +61,30 @@ def on_background(images: Array, colour: float | Sequence[float] = LIGHT_GREY) -
     for channel, value in enumerate((r, g, b)):
         out[:, channel : channel + 1] = images[:, channel : channel + 1] + rest * value
     return out
+
+
+def uint8_of(picture: Image.Image, *, channels: int = 4) -> NDArray[np.uint8]:
+    """One picture as kept in memory: (C, H, W) uint8, premultiplied if C is 4, laid on white if C is 3."""
+    rgba = picture if picture.mode == "RGBa" else picture.convert("RGBA").convert("RGBa")
+    image = np.asarray(rgba).transpose(2, 0, 1)
+    colour, alpha = np.minimum(image[:3], image[3:]), image[3:]  # a sharp filter may pass the alpha
+    return np.concatenate([colour, alpha]) if channels == 4 else colour + (255 - alpha)
+
+
+def pil_of_uint8(image: NDArray[np.uint8]) -> Image.Image:
+    """The inverse of `uint8_of`: (4, H, W) to RGBA with straight alpha, (3, H, W) to RGB.
+
+    Premultiplying the result again gives the same bytes.
+    """
+    if image.shape[0] == 3:
+        return Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
+    alpha = image[3:].astype(np.uint16)
+    colour = (image[:3].astype(np.uint16) * 255 + alpha // 2) // np.maximum(alpha, 1)
+    rows = np.concatenate([np.minimum(colour, 255) * (alpha > 0), alpha]).astype(np.uint8)
+    return Image.fromarray(np.ascontiguousarray(rows.transpose(1, 2, 0)))
+
+
+def from_uint8(images: Array) -> Array:
+    """(B, C, H, W) uint8 to float32 in [0, 1], on any array of the array API standard."""
+    xp = array_namespace(images)
+    return xp.astype(images, xp.float32) / 255
