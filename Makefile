@@ -38,8 +38,8 @@ soak: .venv/dev ## the long proofs; write their result into docs/reliability.md
 	@$(BIN)/pytest --soak -m slow
 
 bench: .venv/dev ## measure this machine and write docs/benchmarks.md
-	@$(BIN)/python benchmarks/paint.py --write
-	@$(BIN)/python benchmarks/train.py --write
+	@$(BIN)/python -m benchmarks.paint --write
+	@$(BIN)/python -m benchmarks.train --write
 
 docs: .venv/dev ## write docs/cli.md from the commands themselves
 	@$(BIN)/python docs/write_cli.py
