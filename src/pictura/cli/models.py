@@ -1,0 +1,54 @@
+"""`pictura models`: what can paint here, with size, licence and scores."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pictura.core.errors import ModelError
+
+if TYPE_CHECKING:
+    from pictura.store.models import ModelInfo
+
+
+def command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+) -> None:
+    """List the models that can be used."""
+    from pictura.store.models import ALIASES, find_models, home
+
+    def tell(error: ModelError) -> None:
+        typer.echo(f"Left out: {error}", err=True)
+
+    models = find_models(on_broken=tell)
+    if as_json:
+        typer.echo(json.dumps([describe(model) for model in models], indent=2))
+        return
+    head = ("name", "family", "kind", "MB", "licence", "scores", "path")
+    rows = [head, *(_row(model) for model in models)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        typer.echo("  ".join(cells).rstrip())
+    for alias, name in ALIASES.items():
+        typer.echo(f"{alias!r} is {name!r}. Your own models live in {home() / 'models'}.")
+
+
+def describe(model: "ModelInfo") -> dict[str, Any]:
+    """One model as it stands in the JSON list."""
+    return {
+        "name": model.name,
+        "family": model.family,
+        "kind": model.kind,
+        "size_mb": model.size_mb,
+        "licence": model.licence,
+        "metrics": dict(model.metrics),
+        "path": str(model.path),
+    }
+
+
+def _row(model: "ModelInfo") -> tuple[str, ...]:
+    numbers = ((name, value) for name, value in model.metrics.items() if isinstance(value, int | float))
+    scores = " ".join(f"{name}={value:.4g}" for name, value in numbers)
+    size = f"{model.size_mb:.1f}"
+    return model.name, model.family, model.kind, size, model.licence, scores or "-", str(model.path)
