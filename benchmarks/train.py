@@ -11,42 +11,42 @@ import time
 from collections.abc import Callable
 
 import torch
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.report import best_seconds, machine, matmul_peak, table, write_section
-from pictura.core.types import Conditioning
 from pictura.encode.text_encoder import TextEncoder, TextEncoderConfig
 from pictura.families.flow.model import FlowConfig, FlowTransformer
 from pictura.families.flow.presets import get_preset
+from pictura.train.flow import FlowStep
+from pictura.train.optim import make_optimizers
+from pictura.train.recipe import TrainingSettings
 
 
 def make_step(preset: str, batch: int, device: str) -> tuple[Callable[[], None], Callable[[], None], int]:
     """One training step of `preset`: (without optimiser, with optimiser, number of parameters)."""
     found = get_preset(preset)
     network = FlowTransformer(FlowConfig(**found.network))
-    text = TextEncoder(TextEncoderConfig(**found.text_encoder))
-    both = nn.ModuleList([network, text]).to(device)
-    optimizer = torch.optim.AdamW(both.parameters(), fused=True)
+    module = FlowStep(network, TextEncoder(TextEncoderConfig(**found.text_encoder))).to(device)
+    optimizers = make_optimizers(module, TrainingSettings())
     x_0 = torch.randn(batch, network.config.latent_channels, 8, 8, device=device)
     token_ids = torch.randint(2, 100, (batch, 16), device=device)
     mask = torch.ones(batch, 16, dtype=torch.bool, device=device)
 
     def backward() -> None:
         noise, t = torch.randn_like(x_0), torch.rand(batch, device=device)
-        x_t = torch.lerp(x_0, noise, t[:, None, None, None])
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-            velocity = network(x_t, t, Conditioning(tokens=text(token_ids, mask), mask=mask))
-        (velocity - (noise - x_0)).square().mean().backward()
+            loss = module(x_0, noise, t, token_ids, mask).mean()
+        loss.backward()
 
     def step() -> None:
         backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         if device == "cuda":
             torch.cuda.synchronize()
 
-    return backward, step, sum(p.numel() for p in both.parameters())
+    return backward, step, sum(p.numel() for p in module.parameters())
 
 
 def measure(preset: str, batch: int, device: str, peak: float) -> list[str]:
