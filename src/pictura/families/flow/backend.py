@@ -1,0 +1,139 @@
+"""The networks of a flow model folder on torch, CPU or CUDA: what the pipeline paints with on a GPU.
+
+On CUDA the network runs in bf16 in groups of a fixed number of rows, so that a picture does not depend
+on what is painted beside it.
+
+Letters B batch, C channels, T text tokens, D width.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pictura.core.errors import DeviceError, ModelError
+from pictura.core.types import Conditioning
+from pictura.encode.autoencoder import Autoencoder, AutoencoderConfig
+from pictura.encode.text_encoder import TextEncoder, TextEncoderConfig
+from pictura.families.flow.model import FlowConfig, FlowTransformer
+from pictura.store.models import ModelInfo
+from pictura.store.weights import read_weights
+
+GROUP = 4
+"""Rows of one network call on CUDA."""
+
+
+class PixelSpace(nn.Module):
+    """Stands for the autoencoder of a model that paints pixels: pictures in [-1, 1] are its latents."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        """[0, 1] to [-1, 1]."""
+        return images * 2 - 1
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """[-1, 1] to [0, 1], clipped."""
+        return (latent / 2 + 0.5).clamp(0, 1)
+
+
+class FlowParts(nn.Module):
+    """The three networks under the names that weights have in model folders."""
+
+    def __init__(
+        self, network: FlowTransformer, text_encoder: TextEncoder, autoencoder: Autoencoder | PixelSpace
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.text_encoder = text_encoder
+        self.autoencoder = autoencoder
+
+    @classmethod
+    def from_folder(cls, model: ModelInfo, *, strength: float = 1.0) -> "FlowParts":
+        """Build the networks of a model folder with its weights, in fp32 on the CPU.
+
+        Raises:
+            ModelError: the weights do not fit the configs.
+        """
+        configs = model.configs
+        autoencoder = configs["autoencoder"]
+        parts = cls(
+            FlowTransformer(FlowConfig(**configs["network"])),
+            TextEncoder(TextEncoderConfig(**configs["text_encoder"])),
+            Autoencoder(AutoencoderConfig(**autoencoder)) if autoencoder else PixelSpace(),
+        )
+        weights = read_weights(model.path, strength=strength)
+        try:
+            parts.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+        except RuntimeError as error:
+            raise ModelError(f"The weights in {model.path} do not fit its model.json: {error}") from error
+        return parts.eval().requires_grad_(False)
+
+
+class TorchBackend:
+    """A loaded model (`core.types.Backend`)."""
+
+    def __init__(
+        self,
+        model: ModelInfo,
+        *,
+        device: str = "cuda",
+        strength: float = 1.0,
+        compile: bool = False,  # noqa: A002
+    ) -> None:
+        """Load the networks of `model`.
+
+        Args:
+            model: whose files were verified.
+            device: ``cuda`` or ``cpu``.
+            strength: factor of the low-rank changes that the folder may hold.
+            compile: let torch compile the network: half a minute once, then faster; for many pictures.
+
+        Raises:
+            DeviceError: there is no such device.
+            ModelError: the weights do not fit.
+        """
+        if device == "cuda" and not torch.cuda.is_available():
+            raise DeviceError(
+                "Device 'cuda' was asked for, but torch finds no CUDA device. Use device='cpu'."
+            )
+        self.device = device
+        parts = FlowParts.from_folder(model, strength=strength).to(device)
+        self._parts = parts
+        self._network = torch.compile(parts.network) if compile else parts.network
+        self.latent_channels = parts.network.config.latent_channels
+
+    def asarray(self, array: NDArray[np.float32]) -> Tensor:
+        """Move a numpy array to the device."""
+        return torch.from_numpy(array).to(self.device)
+
+    def numpy(self, array: Tensor) -> NDArray[np.float32]:
+        """Bring a tensor back."""
+        return array.float().cpu().numpy()
+
+    @torch.no_grad()
+    def encode_text(self, token_ids: NDArray[np.int64]) -> Conditioning:
+        """Read one prompt: (T,) token ids without padding, to features (1, T, D)."""
+        ids = torch.from_numpy(token_ids)[None].to(self.device)
+        mask = torch.ones_like(ids, dtype=torch.bool)
+        return Conditioning(tokens=self._parts.text_encoder(ids, mask), mask=mask)
+
+    @torch.no_grad()
+    def velocity(self, x_t: Tensor, t: Tensor, cond: Conditioning) -> Tensor:
+        """Velocity of latents `x_t` (B, C, H, W) at times `t` (B,); `cond` is of one prompt (1, T, D)."""
+        group = GROUP if self.device == "cuda" else 1
+        more = -len(x_t) % group
+        x_all, t_all = torch.cat([x_t, x_t[:1].expand(more, -1, -1, -1)]), torch.cat([t, t[:1].expand(more)])
+        given = Conditioning(
+            tokens=cond.tokens.expand(group, -1, -1).contiguous(),
+            mask=cond.mask.expand(group, -1).contiguous(),
+        )
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.device == "cuda"):
+            rows = [
+                self._network(x_g, t_g, given)
+                for x_g, t_g in zip(x_all.split(group), t_all.split(group), strict=True)
+            ]
+        return torch.cat(rows)[: len(x_t)].float()
+
+    @torch.no_grad()
+    def decode(self, x_0: Tensor) -> Tensor:
+        """Latents (B, C, H, W) to images (B, 3 or 4, H * factor, W * factor) in [0, 1], premultiplied."""
+        return torch.cat([self._parts.autoencoder.decode(row) for row in x_0.split(1)])

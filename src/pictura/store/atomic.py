@@ -1,0 +1,108 @@
+"""Files and folders that are there whole or not at all.
+
+What is written goes into a temporary neighbour first, reaches the disk (fsync), and takes its name
+last. A crash leaves the old content; a full disk leaves the old content and one clear sentence.
+"""
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from pictura.core.errors import StorageError
+
+_CANNOT_WRITE = {"EACCES", "EDQUOT", "EEXIST", "EFBIG", "EIO", "EISDIR", "ENAMETOOLONG", "ENOSPC", "ENOTDIR"}
+_CANNOT_WRITE |= {"EPERM", "EROFS"}
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Write a file so that it appears whole.
+
+    Args:
+        path: where the file shall be; its folder is made if missing.
+
+    Yields:
+        A path in the same folder to write to. It becomes `path` when the block ends, and is removed
+        when the block raises.
+
+    Raises:
+        StorageError: the disk is full, or the place cannot be written.
+    """
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _neighbour(path)
+        try:
+            yield temporary
+            _sync(temporary)
+            temporary.replace(path)
+            _sync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Write a folder so that it appears whole, in the place of an older one of that name.
+
+    Args:
+        path: where the folder shall be; the folder above it is made if missing.
+
+    Yields:
+        An empty folder beside it to fill. It becomes `path` when the block ends, and is removed when
+        the block raises; an older folder at `path` stays until then.
+
+    Raises:
+        StorageError: the disk is full, or the place cannot be written.
+    """
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary, old = _neighbour(path), _neighbour(path)
+        temporary.mkdir()
+        try:
+            yield temporary
+            for item in (*temporary.rglob("*"), temporary):
+                _sync(item)
+            if path.exists():
+                path.rename(old)
+            temporary.rename(path)
+            _sync(path.parent)
+        finally:
+            if old.exists() and not path.exists():
+                old.rename(path)
+            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _neighbour(path: Path) -> Path:
+    # The suffix stays last: writers of images choose their format by it.
+    return path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+
+
+def _sync(path: Path) -> None:
+    """Bring a file or a folder's list of names to the disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows has no handle of a folder to sync
+    handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Say in one sentence why a file could not be written."""
+    try:
+        yield
+    except OSError as error:
+        number = error.errno or 0
+        if errno.errorcode.get(number) not in _CANNOT_WRITE:
+            raise
+        raise StorageError(
+            f"Cannot write {path}: {os.strerror(number).lower()}. "
+            "Nothing was changed; free space or choose another place."
+        ) from error

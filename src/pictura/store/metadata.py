@@ -1,0 +1,101 @@
+"""What a picture file says about how it was painted: written into it, and read back.
+
+PNG carries a text chunk ``parameters``, as other programs write and read it (the form of A1111's web
+UI), and ``pictura``, a JSON object. JPEG and WebP carry the JSON as their EXIF description.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
+
+from pictura.core.errors import ConfigError, MetadataError
+
+FORMATS = {"png": "PNG", "webp": "WEBP", "jpeg": "JPEG"}
+KEY = "pictura"
+_FIELDS = {"prompt": str, "seed": int, "index": int, "settings": dict, "model": str, "model_hash": str}
+
+
+def save_picture(image: Image.Image, path: Path, metadata: Mapping[str, Any], *, format: str = "png") -> None:  # noqa: A002
+    """Write a picture that says how it was painted. Equal pictures make equal files.
+
+    Args:
+        image: RGB or RGBA with straight alpha; JPEG, which has no alpha, shows it on white.
+        path: of the file; wrap it in `atomic_file`.
+        metadata: prompt, seed, index, settings, model, model_hash, version.
+        format: ``png``, ``webp`` (lossless) or ``jpeg``.
+
+    Raises:
+        ConfigError: another format.
+    """
+    if format not in FORMATS:
+        raise ConfigError(f"Pictures are saved as {', '.join(FORMATS)}; got {format!r}.")
+    text = json.dumps(metadata)
+    if format == "png":
+        chunks = PngImagePlugin.PngInfo()
+        chunks.add_itxt("parameters", a1111_parameters(metadata))
+        chunks.add_itxt(KEY, text)
+        image.save(path, "PNG", pnginfo=chunks)
+        return
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageDescription] = text
+    if format == "webp":
+        image.save(path, "WEBP", exif=exif, lossless=True, exact=True)
+    else:
+        on_white(image).save(path, "JPEG", exif=exif, quality=95, subsampling=0)
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Read how a picture was painted.
+
+    Returns:
+        What `save_picture` was given as `metadata`.
+
+    Raises:
+        MetadataError: the file is missing, no picture, or says nothing that Pictura wrote.
+    """
+    try:
+        with Image.open(path) as image:
+            text = image.info.get(KEY) or image.getexif().get(ExifTags.Base.ImageDescription)
+        metadata = json.loads(text) if text else None
+    except FileNotFoundError as error:
+        raise MetadataError(f"{path} does not exist.") from error
+    except UnidentifiedImageError as error:
+        raise MetadataError(f"{path} is no picture that can be read.") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise MetadataError(f"{path} cannot be read ({error}).") from error
+    if not isinstance(metadata, dict):
+        raise MetadataError(
+            f"{path} does not say how it was painted. Only pictures that Pictura saved, unchanged since, do."
+        )
+    for name, kind in _FIELDS.items():
+        if not isinstance(metadata.get(name), kind):
+            raise MetadataError(f"{path} does not say how it was painted: its {name!r} is missing or wrong.")
+    return metadata
+
+
+def a1111_parameters(metadata: Mapping[str, Any]) -> str:
+    """The lines that other programs show: the prompt, then its settings."""
+    settings = metadata["settings"]
+    width, height = settings["size"]
+    facts = {
+        "Steps": settings["num_steps"],
+        "Sampler": settings["solver"],
+        "CFG scale": settings["guidance_scale"],
+        "Seed": metadata["seed"],
+        "Image": metadata["index"] + 1,
+        "Size": f"{width}x{height}",
+        "Model hash": metadata["model_hash"][:10],
+        "Model": metadata["model"],
+        "Version": f"Pictura {metadata['version']}",
+    }
+    return metadata["prompt"] + "\n" + ", ".join(f"{name}: {value}" for name, value in facts.items())
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """Lay a picture with alpha on white."""
+    if image.mode != "RGBA":
+        return image.convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")

@@ -1,0 +1,203 @@
+"""Model folders: where they are, what their `model.json` says, and whether they are intact.
+
+Two places are looked in: a user's own ``$PICTURA_HOME/models/NAME``, then the models inside the
+package. A path to a model folder works wherever a name does.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pictura.core.errors import ModelError, ModelNotFoundError, did_you_mean
+
+FORMAT = 1
+"""Version of the model folder's layout that this Pictura reads and writes."""
+MANIFEST = "model.json"
+ALIASES = {"default": "flow"}
+EMBEDDED = Path(__file__).resolve().parents[1] / "models"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sampling:
+    """How a model is best sampled."""
+
+    solver: str
+    num_steps: int
+    guidance_scale: float
+    guidance_interval: tuple[float, float]
+    shift: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelInfo:
+    """What a model folder says about itself."""
+
+    name: str
+    family: str
+    kind: str
+    """``painter`` (paints by itself) or ``part`` (something else needs it)."""
+    size_mb: float
+    licence: str
+    data: tuple[str, ...]
+    """What it learnt from."""
+    metrics: Mapping[str, Any]
+    path: Path
+    hash: str
+    """SHA-256 over the hashes of all files that painting needs: equal hash, equal pictures."""
+    grids: tuple[tuple[int, int], ...]
+    """Latent (height, width) shapes that it was trained for."""
+    factor: int
+    """Picture pixels per latent pixel, along one side."""
+    max_tokens: int
+    sampling: Sampling
+    configs: Mapping[str, Mapping[str, Any]]
+    """Fields of the configs of `network`, `text_encoder` and `autoencoder` (empty: it paints pixels)."""
+    graphs: Mapping[str, tuple[str, ...]]
+    """Graph name (its file is NAME.onnx) to the names of the weights that it must be handed."""
+    files: Mapping[str, str]
+    """File name to SHA-256."""
+
+    def verify(self) -> None:
+        """Compare every file with its hash.
+
+        Raises:
+            ModelError: a file is missing or differs.
+        """
+        for name, expected in self.files.items():
+            path = self.path / name
+            if not path.is_file():
+                raise ModelError(f"{path} is missing. Install or export the model {self.name!r} again.")
+            if file_hash(path) != expected:
+                raise ModelError(
+                    f"{path} is damaged: its SHA-256 is not the one in {MANIFEST}. "
+                    f"Install or export the model {self.name!r} again."
+                )
+
+
+def home() -> Path:
+    """The folder of a user's models and data: ``$PICTURA_HOME``, or the platform's place for data."""
+    if chosen := os.environ.get("PICTURA_HOME"):
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "pictura"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "pictura"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "pictura"
+
+
+def find_models(*, on_broken: Callable[[ModelError], None] | None = None) -> list[ModelInfo]:
+    """Every model that a name reaches, sorted by name.
+
+    Args:
+        on_broken: told of each folder whose `model.json` cannot be read; without it such a folder raises.
+
+    Raises:
+        ModelError: a `model.json` cannot be read and `on_broken` is not given.
+    """
+    found = []
+    for folder in _folders().values():
+        try:
+            found.append(read_model(folder))
+        except ModelError as error:
+            if on_broken is None:
+                raise
+            on_broken(error)
+    return sorted(found, key=lambda model: model.name)
+
+
+def resolve(name_or_path: str | Path) -> ModelInfo:
+    """The model of a name (a folder's name, or ``default``), or of a path to its folder.
+
+    Raises:
+        ModelNotFoundError: there is none.
+        ModelError: its `model.json` cannot be read.
+    """
+    name = str(name_or_path)
+    folders = _folders()
+    folder = folders.get(name) or folders.get(ALIASES.get(name, ""))
+    if folder is None and (Path(name) / MANIFEST).is_file():
+        folder = Path(name)
+    if folder is None:
+        if os.sep in name or Path(name).is_dir():
+            raise ModelNotFoundError(f"{name} is no model folder: it holds no {MANIFEST}.")
+        hint = did_you_mean(name, [*folders, *(alias for alias, of in ALIASES.items() if of in folders)])
+        raise ModelNotFoundError(f"No model is named {name!r}. {hint or 'None is installed.'}")
+    return read_model(folder)
+
+
+def read_model(folder: Path) -> ModelInfo:
+    """Read `model.json` of one folder; the other files are only measured.
+
+    Raises:
+        ModelError: it is missing, damaged, or of another format.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        version = manifest["format"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"{path} should describe a model, but cannot be read ({error!r}).") from error
+    if version != FORMAT:
+        raise ModelError(
+            f"{path} has format {version!r}, but this Pictura reads format {FORMAT}. "
+            "Update Pictura or export the model again."
+        )
+    try:
+        return _info(folder, manifest)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ModelError(
+            f"{path} lacks a field or has a wrong one ({error!r}). Export the model again."
+        ) from error
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _info(folder: Path, manifest: dict[str, Any]) -> ModelInfo:
+    sampling = manifest["sampling"]
+    low, high = sampling["guidance_interval"]
+    files = {str(name): str(digest) for name, digest in manifest["files"].items()}
+    needed = sorted(f"{name} {digest}" for name, digest in files.items() if name != "README.md")
+    sizes = [path.stat().st_size for path in folder.iterdir() if path.is_file()]
+    return ModelInfo(
+        name=str(manifest["name"]),
+        family=str(manifest["family"]),
+        kind=str(manifest["kind"]),
+        size_mb=round(sum(sizes) / 1e6, 1),
+        licence=str(manifest["licence"]),
+        data=tuple(manifest["data"]),
+        metrics=dict(manifest["metrics"]),
+        path=folder,
+        hash=hashlib.sha256("\n".join(needed).encode()).hexdigest(),
+        grids=tuple((int(h), int(w)) for h, w in manifest["grids"]),
+        factor=int(manifest["factor"]),
+        max_tokens=int(manifest["max_tokens"]),
+        sampling=Sampling(
+            solver=str(sampling["solver"]),
+            num_steps=int(sampling["num_steps"]),
+            guidance_scale=float(sampling["guidance_scale"]),
+            guidance_interval=(float(low), float(high)),
+            shift=float(sampling["shift"]),
+        ),
+        configs={part: dict(manifest[part] or {}) for part in ("network", "text_encoder", "autoencoder")},
+        graphs={name: tuple(weights) for name, weights in manifest["graphs"].items()},
+        files=files,
+    )
+
+
+def _folders() -> dict[str, Path]:
+    """Name to folder; what the user put there comes before what the package brings."""
+
+    def inside(place: Path) -> Iterator[Path]:
+        if place.is_dir():
+            yield from (path for path in sorted(place.iterdir()) if (path / MANIFEST).is_file())
+
+    return {path.name: path for place in (EMBEDDED, home() / "models") for path in inside(place)}

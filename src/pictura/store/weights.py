@@ -1,0 +1,66 @@
+"""A model's weights: `weights.safetensors` (fp16) plus learnt low-rank changes, to fp32 arrays by name.
+
+Source  Hu et al. 2021, LoRA (arXiv:2106.09685): W = W_0 + strength * up @ down.
+Letters r rank.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from pictura.core.errors import ModelError
+
+WEIGHTS = "weights.safetensors"
+
+
+def read_weights(folder: Path, *, strength: float = 1.0) -> dict[str, NDArray[np.float32]]:
+    """Read the weights of a model folder.
+
+    Args:
+        folder: with `weights.safetensors` and perhaps files ``delta*.safetensors``, which hold pairs
+            ``NAME.down`` (r, in) and ``NAME.up`` (out, r).
+        strength: factor of the changes; 0 leaves the weights as they were.
+
+    Returns:
+        Name to fp32 array.
+
+    Raises:
+        ModelError: a file cannot be read, or a change does not fit the weights.
+    """
+    weights = {name: array.astype(np.float32) for name, array in _read(folder / WEIGHTS).items()}
+    for path in sorted(folder.glob("delta*.safetensors")):
+        delta = _read(path)
+        for name in sorted({key.rpartition(".")[0] for key in delta}):
+            _add(weights, name, delta, strength, path)
+    return weights
+
+
+def _read(path: Path) -> dict[str, NDArray[np.float16]]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path} should hold weights, but cannot be read ({error}).") from error
+
+
+def _add(
+    weights: dict[str, NDArray[np.float32]],
+    name: str,
+    delta: dict[str, NDArray[np.float16]],
+    strength: float,
+    path: Path,
+) -> None:
+    down, up = delta.get(f"{name}.down"), delta.get(f"{name}.up")
+    if down is None or up is None or name not in weights:
+        raise ModelError(f"{path} must hold {name}.down and {name}.up for a weight that the model has.")
+    weight = weights[name]
+    rows = weight.reshape(len(weight), -1)
+    if up.shape[1:] != down.shape[:1] or (up.shape[0], down.shape[1]) != rows.shape:
+        raise ModelError(
+            f"{path}: the change of {name} has shapes {up.shape} and {down.shape}, "
+            f"which do not multiply to {rows.shape}."
+        )
+    change = up.astype(np.float32) @ down.astype(np.float32)
+    weights[name] = weight + np.float32(strength) * change.reshape(weight.shape)

@@ -1,0 +1,45 @@
+"""The model card: what a model folder's README.md says to people."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def model_card(
+    manifest: Mapping[str, Any], hashes: Mapping[str, str], *, training: str, words: Sequence[str]
+) -> str:
+    """Write the card.
+
+    Args:
+        manifest: the content of model.json, without `files`.
+        hashes: file name to SHA-256.
+        training: how long it was trained and on what, as sentences.
+        words: every word it was trained on, commonest first.
+
+    Returns:
+        Markdown.
+    """
+    sampling = manifest["sampling"]
+    low, high = sampling["guidance_interval"]
+    shapes = ", ".join(f"{w * manifest['factor']}x{h * manifest['factor']}" for h, w in manifest["grids"])
+    blocks = [
+        f"# {manifest['name']}",
+        f"A text-to-image model of the {manifest['family']} family, made by Pictura "
+        f"{manifest['pictura_version']} on {manifest['created'][:10]}. Licence: {manifest['licence']}.",
+        "## Data\n\n" + (_list(manifest["data"]) or "Not stated."),
+        "## Training\n\n" + (training or "Not stated."),
+        "## Painting\n\n"
+        f"{sampling['num_steps']} steps of {sampling['solver']}, guidance {sampling['guidance_scale']:g} "
+        f"for t in [{low:g}, {high:g}], shift {sampling['shift']:g}. It paints at {shapes} pixels; "
+        f"other sizes are scaled. It knows {len(words)} words, all in words.txt; "
+        f"the commonest: {', '.join(words[:40])}.",
+        "## Metrics\n\n"
+        + (_list(f"{key}: {value}" for key, value in manifest["metrics"].items()) or "None yet."),
+        "## Recipe\n\n```json\n" + json.dumps(manifest["recipe"], indent=1) + "\n```",
+        "## Files\n\n" + _list(f"{name}: sha256 `{digest}`" for name, digest in hashes.items()),
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _list(items: Any) -> str:
+    return "\n".join(f"- {item}" for item in items)

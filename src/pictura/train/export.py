@@ -1,0 +1,172 @@
+"""Trained networks to a model folder that paints, with or without torch; checked before it appears.
+
+In: networks, tokenizer, word list and what the card says. Out: the folder described in
+`store/models.py`: model.json, weights (fp16), four graphs without weights, tokenizer, words, card.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+import pictura
+from pictura.core.errors import ModelError
+from pictura.core.types import Conditioning
+from pictura.encode.autoencoder import Autoencoder
+from pictura.encode.text_encoder import TextEncoder
+from pictura.encode.tokenizer import Tokenizer
+from pictura.families.flow.backend import FlowParts, PixelSpace
+from pictura.families.flow.model import FlowTransformer
+from pictura.runtime.onnx_backend import open_graph
+from pictura.store.atomic import atomic_folder
+from pictura.store.models import FORMAT, MANIFEST, ModelInfo, Sampling, file_hash, read_model
+from pictura.store.weights import WEIGHTS, read_weights
+from pictura.train.card import model_card
+from pictura.train.graphs import make_graphs
+
+TOLERANCE = 1e-4
+"""Largest difference between torch and ONNX, relative to the largest number where that is above 1."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Provenance:
+    """Where a model comes from, for model.json and the card."""
+
+    licence: str = "Apache-2.0"
+    data: tuple[str, ...] = ()
+    """One line for each source of pictures: what it is, and its licence."""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    training: str = ""
+    """How long, on what, by which weights: a sentence for the card."""
+
+
+def export_model(
+    folder: Path,
+    *,
+    name: str,
+    network: FlowTransformer,
+    text_encoder: TextEncoder,
+    autoencoder: Autoencoder | None,
+    tokenizer: Tokenizer,
+    words: Sequence[str],
+    grids: Sequence[tuple[int, int]],
+    sampling: Sampling,
+    provenance: Provenance,
+) -> ModelInfo:
+    """Write a model folder and prove that torch and ONNX agree on it.
+
+    Args:
+        folder: of the model; an older one there is replaced when all is done.
+        name: of the model.
+        network: the velocity network.
+        text_encoder: its text tower.
+        autoencoder: None for a network that paints pixels.
+        tokenizer: of the captions.
+        words: every word of the captions in lower case, commonest first.
+        grids: latent (height, width) shapes that the network was trained for.
+        sampling: how the model is sampled unless a user says otherwise.
+        provenance: data, licence, recipe, metrics.
+
+    Returns:
+        What the new folder says about itself.
+
+    Raises:
+        ModelError: weights do not fit fp16, or ONNX and torch differ.
+        StorageError: the disk is full or the place cannot be written.
+    """
+    parts = FlowParts(network, text_encoder, autoencoder or PixelSpace())
+    factor = autoencoder.config.factor if autoencoder else 1
+    channels = autoencoder.config.image_channels if autoencoder else network.config.latent_channels
+    with atomic_folder(folder) as tmp:
+        (tmp / WEIGHTS).write_bytes(save(_to_fp16(parts.state_dict())))
+        tokenizer.save(tmp / "tokenizer.json")
+        (tmp / "words.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
+        graphs = make_graphs(parts, factor=factor, image_channels=channels)
+        for graph_name, graph in graphs.items():
+            (tmp / f"{graph_name}.onnx").write_bytes(graph.content)
+        manifest: dict[str, Any] = {
+            "format": FORMAT,
+            "name": name,
+            "family": "flow",
+            "kind": "painter",
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "pictura_version": pictura.__version__,
+            "licence": provenance.licence,
+            "data": list(provenance.data),
+            "metrics": dict(provenance.metrics),
+            "network": dataclasses.asdict(network.config),
+            "text_encoder": dataclasses.asdict(text_encoder.config),
+            "autoencoder": dataclasses.asdict(autoencoder.config) if autoencoder else None,
+            "factor": factor,
+            "max_tokens": tokenizer.max_tokens,
+            "grids": [list(grid) for grid in grids],
+            "sampling": dataclasses.asdict(sampling),
+            "recipe": dict(provenance.recipe),
+            "graphs": {graph_name: list(graph.weights) for graph_name, graph in graphs.items()},
+        }
+        hashes = {path.name: file_hash(path) for path in sorted(tmp.iterdir())}
+        card = model_card(manifest, hashes, training=provenance.training, words=words)
+        (tmp / "README.md").write_text(card, encoding="utf-8")
+        manifest["files"] = {**hashes, "README.md": file_hash(tmp / "README.md")}
+        (tmp / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        verify_export(tmp)
+    return read_model(folder)
+
+
+def verify_export(folder: Path) -> None:
+    """Compare ONNX Runtime with torch on the weights of a model folder, at two shapes and text lengths.
+
+    Raises:
+        ModelError: a number differs by more than `TOLERANCE`.
+    """
+    model = read_model(folder)
+    model.verify()
+    parts = FlowParts.from_folder(model)
+    weights = read_weights(folder)
+    generator = torch.Generator().manual_seed(0)
+    p, (h, w) = parts.network.config.patch_size, model.grids[0]
+    for (rows, cols), num_tokens in (((h, w), 1), ((h + p, w + 3 * p), 7)):
+        token_ids = torch.randint(
+            model.configs["text_encoder"]["vocab_size"], (1, num_tokens), generator=generator
+        )
+        mask = torch.ones_like(token_ids, dtype=torch.bool)
+        x_t = torch.randn(1, parts.network.config.latent_channels, rows, cols, generator=generator)
+        t = torch.rand(1, generator=generator)
+        with torch.no_grad():
+            tokens = parts.text_encoder(token_ids, mask)
+            velocity = parts.network(x_t, t, Conditioning(tokens=tokens, mask=mask))
+            images = parts.autoencoder.decode(x_t)
+            latent = parts.autoencoder.encode(images)
+        calls: dict[str, tuple[dict[str, Tensor], Tensor]] = {
+            "text_encoder": ({"token_ids": token_ids}, tokens),
+            "network": ({"x_t": x_t, "t": t, "tokens": tokens, "mask": mask}, velocity),
+            "decoder": ({"latent": x_t}, images),
+            "encoder": ({"images": images}, latent),
+        }
+        for graph, (inputs, expected) in calls.items():
+            session = open_graph(model, graph, weights, num_threads=1)
+            (got,) = session.run(None, {key: value.numpy() for key, value in inputs.items()})
+            allowed = TOLERANCE * max(1.0, float(expected.abs().max()))
+            difference = float(np.abs(got - expected.numpy()).max())
+            if not difference <= allowed:
+                raise ModelError(
+                    f"{graph}.onnx differs from torch by {difference:.1e} at {rows}x{cols}; "
+                    f"at most {allowed:.1e} is allowed."
+                )
+
+
+def _to_fp16(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    halves = {name: weight.detach().cpu().half().contiguous() for name, weight in weights.items()}
+    bad = [name for name, weight in halves.items() if not weight.isfinite().all()]
+    if bad:
+        raise ModelError(f"These weights are not finite in fp16: {', '.join(bad)}. The training diverged.")
+    return halves

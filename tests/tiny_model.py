@@ -1,0 +1,45 @@
+"""A whole model folder of tiny untrained networks, for every test that needs one."""
+
+from pathlib import Path
+
+import torch
+
+from pictura.encode.autoencoder import Autoencoder, AutoencoderConfig
+from pictura.encode.text_encoder import TextEncoder, TextEncoderConfig
+from pictura.encode.tokenizer import Tokenizer
+from pictura.families.flow.model import FlowConfig, FlowTransformer
+from pictura.store.models import ModelInfo, Sampling
+from pictura.train.export import Provenance, export_model
+
+CAPTIONS = ("a red fox", "a blue ball", "a green apple on a white background")
+WORDS = ("a", "red", "fox", "blue", "ball", "green", "apple", "on", "white", "background")
+SAMPLING = Sampling(solver="ab2", num_steps=3, guidance_scale=2.0, guidance_interval=(0.2, 0.9), shift=1.0)
+
+
+def make_model(folder: Path, *, name: str = "tiny") -> ModelInfo:
+    """Export untrained networks of about 60 thousand weights, none of them zero, to `folder`."""
+    torch.manual_seed(0)
+    tokenizer = Tokenizer.train(CAPTIONS, vocab_size=300, max_tokens=16)
+    network = FlowTransformer(
+        FlowConfig(latent_channels=4, patch_size=1, text_width=16, width=32, num_blocks=1, num_heads=2)
+    )
+    text_encoder = TextEncoder(
+        TextEncoderConfig(vocab_size=tokenizer.vocab_size, width=16, num_blocks=1, num_heads=2)
+    )
+    autoencoder = Autoencoder(
+        AutoencoderConfig(latent_channels=4, encoder_widths=(8, 8), decoder_widths=(8, 8))
+    )
+    for weight in (*network.parameters(), *autoencoder.parameters()):
+        torch.nn.init.normal_(weight, std=0.1)  # those that start at zero would hide mistakes
+    return export_model(
+        folder,
+        name=name,
+        network=network,
+        text_encoder=text_encoder,
+        autoencoder=autoencoder,
+        tokenizer=tokenizer,
+        words=WORDS,
+        grids=[(8, 8), (6, 10), (10, 6)],
+        sampling=SAMPLING,
+        provenance=Provenance(data=("nothing: the weights are random",), training="Not trained."),
+    )
