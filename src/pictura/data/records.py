@@ -92,6 +92,7 @@ class Source:
         keep: Callable[[Record], bool] | None = None,
         limit: int | None = None,
         progress: Progress | None = None,
+        stop: bool = True,
     ) -> Iterator[tuple[Record, Image.Image]]:
         """Decode the set, skipping and counting bad pictures.
 
@@ -99,6 +100,7 @@ class Source:
             keep: picks the records wanted; None keeps all.
             limit: stop after so many kept records.
             progress: told (done, total) after each record.
+            stop: False counts bad pictures only, however many there are; `check` can be called later.
 
         Raises:
             DataError: more than 1 % of the kept records are bad: at once when certain, else at the end.
@@ -119,11 +121,17 @@ class Source:
             except DataError as error:
                 log.warning("Skipped: %s", error)
                 self.bad.append(str(error))
-                self._stop_if_over(total, seen)
+                if stop:
+                    self._stop_if_over(total, seen)
             else:
                 yield record, picture
             if progress is not None:
                 progress(seen, total)
+        if stop:
+            self.check(seen)
+
+    def check(self, seen: int) -> None:
+        """Judge the latest pass, which saw `seen` records. Raises DataError if more than 1 % were bad."""
         self._stop_if_over(seen, seen)
 
     def _stop_if_over(self, total: int, seen: int) -> None:
