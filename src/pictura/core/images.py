@@ -88,3 +88,15 @@ def from_uint8(images: Array) -> Array:
     """(B, C, H, W) uint8 to float32 in [0, 1], on any array of the array API standard."""
     xp = array_namespace(images)
     return xp.astype(images, xp.float32) / 255
+
+
+def resize(images: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Scale (B, C, H, W), premultiplied if C is 4, to `size` (width, height) by Lanczos, cut to [0, 1]."""
+    if size == (images.shape[3], images.shape[2]):
+        return images
+    rows = [[_resize_plane(plane, size) for plane in image] for image in images]
+    return np.clip(np.array(rows, dtype=np.float32), 0, 1)
+
+
+def _resize_plane(plane: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    return np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.LANCZOS))

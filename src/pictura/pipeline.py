@@ -1,0 +1,369 @@
+"""Prompt to pictures, whole, in the order in which it happens. Read this first.
+
+    load      a model folder, checked, on ONNX Runtime or torch
+    paint     1 read the prompt          tokens          encode/tokenizer.py
+              2 understand it            features        runtime/ or families/
+              3 draw noise, one stream per picture       sample/randomness.py
+              4 follow the velocity from noise to latent sample/ode.py, guidance.py
+              5 decode the latent        pixels          runtime/ or families/
+              6 scale, and say how it was painted        store/metadata.py
+    repaint   the same from what a picture says about itself
+
+Letters B batch, C latent channels, h w latent size.
+"""
+
+import ctypes
+import difflib
+import importlib.util
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+import pictura
+from pictura.core import images
+from pictura.core.errors import (
+    ConfigError,
+    DeviceError,
+    MetadataError,
+    MissingExtraError,
+    ModelError,
+    PromptError,
+    SizeError,
+)
+from pictura.core.registry import Registry
+from pictura.core.types import Backend
+from pictura.encode.tokenizer import Tokenizer, normalise
+from pictura.sample.guidance import guided
+from pictura.sample.ode import check_solver, solve
+from pictura.sample.randomness import draw_seed, noise
+from pictura.sample.schedules import time_grid
+from pictura.store.atomic import atomic_file
+from pictura.store.metadata import on_white, read_metadata, save_picture
+from pictura.store.models import ModelInfo, find_models, home, resolve
+
+DEFAULT_SIZE = (256, 256)
+MIN_SIDE, MAX_SIDE, MAX_RATIO = 16, 1024, 2
+MAX_PROMPT = 2000
+MAX_IMAGES = 64
+TORCH_BACKENDS = Registry(
+    "family", {"flow": "pictura.families.flow.backend:TorchBackend"}, group="pictura.families"
+)
+
+_SETTINGS = ("num_steps", "guidance_scale", "guidance_interval", "solver", "shift", "size")
+
+OnStep = Callable[[int, int], None]
+"""Called with (network steps done, network steps in all), over all pictures."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """A painted picture that knows how it was painted."""
+
+    image: Image.Image
+    """RGBA with straight alpha, or RGB."""
+    prompt: str
+    seed: int
+    index: int
+    """Its number among the pictures of its seed, from 0."""
+    settings: dict[str, Any]
+    """num_steps, guidance_scale, guidance_interval, solver, shift, size and painted_size (width, height),
+    scaling (``lanczos`` or none), device."""
+    model: str
+    model_hash: str
+    version: str
+
+    def metadata(self) -> dict[str, Any]:
+        """Everything but the pixels, as JSON can hold it."""
+        names = ("prompt", "seed", "index", "settings", "model", "model_hash", "version")
+        return {name: getattr(self, name) for name in names}
+
+    def save(self, path: Path | str, *, format: str = "png") -> Path:  # noqa: A002
+        """Write the picture with its metadata, whole or not at all.
+
+        Args:
+            path: of the file.
+            format: ``png``, ``webp`` or ``jpeg`` (on white).
+
+        Raises:
+            StorageError: the disk is full or the place cannot be written.
+        """
+        with atomic_file(Path(path)) as temporary:
+            save_picture(self.image, temporary, self.metadata(), format=format)
+        return Path(path)
+
+
+class Painter:
+    """A loaded model, ready to paint."""
+
+    def __init__(self, model: ModelInfo, backend: Backend) -> None:
+        self.model = model
+        self._backend = backend
+        self._tokenizer = Tokenizer.load(model.path / "tokenizer.json", max_tokens=model.max_tokens)
+        self._words = (model.path / "words.txt").read_text(encoding="utf-8").split()
+
+    @property
+    def device(self) -> str:
+        """What computes: ``cpu`` or ``cuda``."""
+        return self._backend.device
+
+    def paint(
+        self,
+        prompt: str,
+        *,
+        num_images: int = 4,
+        seed: int | None = None,
+        num_steps: int | None = None,
+        guidance_scale: float | None = None,
+        size: tuple[int, int] | None = None,
+        solver: str | None = None,
+        on_step: OnStep | None = None,
+    ) -> list[Picture]:
+        """Paint pictures of a sentence.
+
+        Args:
+            prompt: what to paint, in English.
+            num_images: how many pictures, 1 to 64.
+            seed: the same seed paints the same pictures; None draws one.
+            num_steps: network steps per picture; None as the model advises, as for the next two.
+            guidance_scale: how closely to follow the prompt; 1 = off.
+            solver: ``euler``, ``ab2`` or ``dpmpp_2m``.
+            size: (width, height) of the pictures in pixels, each 16 to 1024, at most 2:1; None is 256x256.
+            on_step: called with (network steps done, network steps in all).
+
+        Returns:
+            The pictures; number i depends on the prompt, the seed, the settings and i alone.
+
+        Raises:
+            PromptError: the prompt is empty or too long.
+            SizeError: the size is out of range.
+            ConfigError: another setting is out of range.
+        """
+        if not 1 <= num_images <= MAX_IMAGES:
+            raise ConfigError(f"num_images must be from 1 to {MAX_IMAGES}; got {num_images}.")
+        advised = self.model.sampling
+        settings = {
+            "num_steps": advised.num_steps if num_steps is None else num_steps,
+            "guidance_scale": advised.guidance_scale if guidance_scale is None else float(guidance_scale),
+            "guidance_interval": list(advised.guidance_interval),
+            "solver": advised.solver if solver is None else solver,
+            "shift": advised.shift,
+            "size": list(DEFAULT_SIZE if size is None else size),
+        }
+        return self._paint(
+            prompt, draw_seed() if seed is None else seed, range(num_images), settings, on_step
+        )
+
+    def notices(self, prompt: str) -> list[str]:
+        """What a person should know before painting `prompt`: words the model never saw, and cut ends."""
+        found = []
+        known = set(self._words)
+        for word in dict.fromkeys(re.findall(r"[^\W_]+", normalise(prompt))):
+            if word not in known and not word.isdigit():
+                near = difflib.get_close_matches(word, self._words, n=3, cutoff=0.6)
+                hint = f" Near it: {', '.join(near)}." if near else ""
+                found.append(f"The model has never seen the word {word!r}.{hint}")
+        count = self._tokenizer.count(prompt)
+        if count > self.model.max_tokens:
+            found.append(
+                f"The prompt has {count} tokens; the model reads the first {self.model.max_tokens} of them."
+            )
+        return found
+
+    def _paint(
+        self,
+        prompt: str,
+        seed: int,
+        numbers: Sequence[int],
+        settings: dict[str, Any],
+        on_step: OnStep | None = None,
+    ) -> list[Picture]:
+        """Paint the pictures `numbers` of `seed`. The whole way from words to pixels is here, in order."""
+        check_prompt(prompt)
+        check_size(tuple(settings["size"]))
+        check_solver(settings["solver"])
+        times = time_grid(settings["num_steps"], shift=settings["shift"])
+        backend = self._backend
+
+        # 1. and 2. Read the prompt, and nothing, which guidance steers away from.
+        text, no_text = (
+            backend.encode_text(np.array(self._tokenizer.encode(words), dtype=np.int64))
+            for words in (prompt, "")
+        )
+        velocity = guided(
+            partial(backend.velocity, cond=text),
+            partial(backend.velocity, cond=no_text),
+            guidance_scale=settings["guidance_scale"],
+            interval=tuple(settings["guidance_interval"]),
+        )
+
+        # 3. Noise, of the shape nearest to the wanted one among those that the network was trained for.
+        width, height = settings["size"]
+        h, w = nearest_grid(self.model.grids, width, height, self.model.factor)
+        noise_BChw = np.stack([noise(seed, i, (backend.latent_channels, h, w)) for i in numbers])
+
+        # 4. From noise to image.
+        num = len(numbers)
+        count = None if on_step is None else lambda done, total: on_step(done * num, total * num)
+        x_0 = solve(velocity, backend.asarray(noise_BChw), times, method=settings["solver"], on_step=count)
+
+        # 5. and 6. Pixels, at the size of the file.
+        painted = backend.numpy(backend.decode(x_0))
+        painted_size = [painted.shape[3], painted.shape[2]]
+        scaling = "none" if painted_size == settings["size"] else "lanczos"
+        told = {**settings, "painted_size": painted_size, "scaling": scaling, "device": self.device}
+        return [
+            Picture(
+                image=image,
+                prompt=prompt,
+                seed=seed,
+                index=i,
+                settings=told,
+                model=self.model.name,
+                model_hash=self.model.hash,
+                version=pictura.__version__,
+            )
+            for i, image in zip(numbers, images.to_pil(images.resize(painted, (width, height))), strict=True)
+        ]
+
+
+def load(name: str | Path = "default", *, device: str = "auto") -> Painter:
+    """Load a model.
+
+    Args:
+        name: of a model (see `pictura models`), or a path to a model folder.
+        device: ``cpu``, ``cuda`` (needs the extra `train`), or ``auto``: CUDA where it is, else CPU.
+
+    Raises:
+        ModelNotFoundError: no model has that name or path.
+        ModelError: the model is damaged.
+        DeviceError: the asked-for device is not there.
+    """
+    return _load(resolve(name), device)
+
+
+def repaint(path: Path | str, *, device: str = "auto", on_step: OnStep | None = None) -> Picture:
+    """Paint a picture again from its metadata.
+
+    Args:
+        path: of a picture that Pictura saved.
+        device: as in `load`; ``auto`` takes what the picture was painted on.
+        on_step: as in `Painter.paint`.
+
+    Returns:
+        On the same machine and version and the same device, the same picture, bit for bit.
+
+    Raises:
+        MetadataError: the file does not say how it was painted.
+        ModelError: the model that painted it is not here.
+    """
+    said = read_metadata(Path(path))
+    here = find_models(on_broken=lambda _: None)
+    model = next((model for model in here if model.hash == said["model_hash"]), None)
+    if model is None:
+        raise ModelError(
+            f"{path} was painted by the model {said['model']!r} with hash {said['model_hash'][:10]}, "
+            f"which is not here. Put that model's folder into {home() / 'models'}."
+        )
+    try:
+        settings = {name: said["settings"][name] for name in _SETTINGS}
+        check_size(tuple(settings["size"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise MetadataError(f"{path} does not say how it was painted: its settings lack {error}.") from error
+    if device == "auto" and said["settings"].get("device") == "cpu":
+        device = "cpu"
+    return _load(model, device)._paint(said["prompt"], said["seed"], [said["index"]], settings, on_step)[0]
+
+
+def grid(pictures: Sequence[Picture]) -> Image.Image:
+    """Pictures side by side on white, as square as they go: four make 2x2.
+
+    Args:
+        pictures: at least one, all of one size.
+
+    Returns:
+        RGB image with a gutter of 1/32 of a picture's longer side.
+    """
+    width, height = pictures[0].image.size
+    columns = next(n for n in range(1, len(pictures) + 1) if n * n >= len(pictures))
+    rows = -(-len(pictures) // columns)
+    gap = max(width, height) // 32
+    sheet = Image.new("RGB", (columns * (width + gap) + gap, rows * (height + gap) + gap), "white")
+    for i, picture in enumerate(pictures):
+        place = (gap + i % columns * (width + gap), gap + i // columns * (height + gap))
+        sheet.paste(on_white(picture.image), place)
+    return sheet
+
+
+def check_prompt(prompt: str) -> None:
+    """Refuse what cannot be painted.
+
+    Raises:
+        PromptError: the prompt is empty or too long.
+    """
+    if not prompt.strip():
+        raise PromptError("The prompt is empty. Say what to paint, such as 'a red fox'.")
+    if len(prompt) > MAX_PROMPT:
+        raise PromptError(f"The prompt has {len(prompt)} characters; at most {MAX_PROMPT} are allowed.")
+
+
+def check_size(size: tuple[int, int]) -> None:
+    """Refuse sizes that cannot be painted.
+
+    Raises:
+        SizeError: a side or the ratio is out of range.
+    """
+    width, height = size
+    if not all(MIN_SIDE <= side <= MAX_SIDE for side in size):
+        raise SizeError(f"Picture sides must be from {MIN_SIDE} to {MAX_SIDE} pixels; got {width}x{height}.")
+    if max(size) > MAX_RATIO * min(size):
+        raise SizeError(f"Pictures may be at most {MAX_RATIO}:1 wide or tall; got {width}x{height}.")
+
+
+def nearest_grid(grids: Sequence[tuple[int, int]], width: int, height: int, factor: int) -> tuple[int, int]:
+    """The (h, w) whose shape is nearest to width x height; among equals, the nearest in size."""
+
+    def distance(grid: tuple[int, int]) -> tuple[float, float]:
+        h, w = grid
+        shape = abs(np.log(w * height / (h * width)))
+        return round(float(shape), 9), abs(float(np.log(h * w * factor**2 / (width * height))))
+
+    return min(grids, key=distance)
+
+
+def _load(model: ModelInfo, device: str) -> Painter:
+    model.verify()
+    return Painter(model, _open_backend(model, device))
+
+
+def _open_backend(model: ModelInfo, device: str) -> Backend:
+    if device not in ("auto", "cpu", "cuda"):
+        raise DeviceError(f"The device must be auto, cpu or cuda; got {device!r}.")
+    if device == "cuda" or (device == "auto" and _may_have_cuda()):
+        if importlib.util.find_spec("torch") is None:
+            raise MissingExtraError("Painting on CUDA needs torch: pip install 'pictura[train]'")
+        try:
+            return TORCH_BACKENDS.get(model.family)(model, device="cuda")
+        except DeviceError:
+            if device == "cuda":
+                raise
+    from pictura.runtime.onnx_backend import OnnxBackend  # not needed where torch paints
+
+    return OnnxBackend(model)
+
+
+def _may_have_cuda() -> bool:
+    """Whether it is worth the seconds that importing torch takes: torch and a driver are there."""
+    if importlib.util.find_spec("torch") is None:
+        return False
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
