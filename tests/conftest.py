@@ -27,6 +27,16 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for PICTURA_HOME that holds one tiny untrained model, `tiny`."""
+    from tests.tiny_model import make_model
+
+    home = tmp_path_factory.mktemp("home")
+    make_model(home / "models" / "tiny", name="tiny")
+    return home
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="also run the long proofs marked slow")
 

@@ -24,6 +24,7 @@ COMMANDS = {
 _CANNOT_WRITE = {
     errno.EACCES: "permission denied",
     errno.EDQUOT: "the disk quota is used up",
+    errno.EEXIST: "a file of that name is in the way",
     errno.EFBIG: "the file would be too large",
     errno.EISDIR: "it is a folder",
     errno.ENAMETOOLONG: "the name is too long",

@@ -1,0 +1,195 @@
+"""`pictura imagine`: a sentence in; picture files, a grid and what made them out."""
+
+import json
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from pictura.core.errors import ConfigError, PromptError, SizeError
+
+if TYPE_CHECKING:
+    from pictura.pipeline import Picture
+
+Format = Literal["png", "webp", "jpeg"]
+Device = Literal["auto", "cpu", "cuda"]
+_SUFFIX = {"png": ".png", "webp": ".webp", "jpeg": ".jpg"}
+_LONGEST_SLUG = 48
+
+
+def command(
+    prompt: Annotated[str | None, typer.Argument(help="What to paint, in English.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A name from `pictura models`, or a model folder. [default: default]")
+    ] = None,
+    device: Annotated[Device, typer.Option(help="What computes.")] = "auto",
+    num_images: Annotated[
+        int | None, typer.Option("--n", min=1, max=64, help="How many pictures. [default: 4]")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**32 - 1, help="Omit to draw one; it is printed.")
+    ] = None,
+    num_steps: Annotated[int | None, typer.Option("--steps", min=1, max=1000, help="Network steps.")] = None,
+    guidance_scale: Annotated[
+        float | None,
+        typer.Option("--guidance", min=0, max=50, help="How closely to follow the prompt; 1 is off."),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="Of the files: WIDTHxHEIGHT in pixels, or one side.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("pictures"),
+    format_: Annotated[Format, typer.Option("--format", help="File format; jpeg is laid on white.")] = "png",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    no_grid: Annotated[bool, typer.Option("--no-grid", help="Write no grid.")] = False,
+    again: Annotated[
+        Path | None, typer.Option("--from", help="Paint again what this picture's metadata says.")
+    ] = None,
+) -> None:
+    """Paint pictures of a sentence."""
+    choices = {
+        "num_images": num_images,
+        "seed": seed,
+        "num_steps": num_steps,
+        "guidance_scale": guidance_scale,
+        "size": None if size is None else parse_size(size),
+    }
+    chosen = {name: value for name, value in choices.items() if value is not None}
+    if (prompt is None) == (again is None):
+        raise PromptError("`pictura imagine` needs a PROMPT, or --from PICTURE; it got neither or both.")
+    if again is not None and (chosen or model is not None):
+        raise ConfigError("--from paints with the settings of that picture; leave the other settings out.")
+
+    from pictura import load, repaint  # heavy: numpy, onnxruntime
+
+    start = time.perf_counter()
+    with output_folder(out) as folder:
+        notices: list[str] = []
+        with _progress() as on_step:
+            if prompt is None:
+                pictures = [repaint(str(again), device=device, on_step=on_step)]
+            else:
+                painter = load(model or "default", device=device)
+                pictures = painter.paint(prompt, on_step=on_step, **chosen)
+                notices = painter.notices(prompt)
+        stem = free_stem(out, f"{slug(pictures[0].prompt)}-{pictures[0].seed}")
+        names = _write(pictures, folder, stem, format_, with_grid=not no_grid)
+    result = _describe(pictures, [out / name for name in names], time.perf_counter() - start, notices)
+    typer.echo(json.dumps(result) if as_json else _as_text(result), nl=as_json)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read ``320x240`` or ``256`` as (width, height) in pixels.
+
+    Raises:
+        SizeError: `text` is neither.
+    """
+    match = re.fullmatch(r"(\d{1,6})(?:[xX×](\d{1,6}))?", text.strip())
+    if not match:
+        raise SizeError(
+            f"--size is WIDTHxHEIGHT or one side in pixels, such as 320x240 or 256; got {text!r}."
+        )
+    width, height = match[1], match[2] or match[1]
+    return int(width), int(height)
+
+
+def slug(prompt: str) -> str:
+    """Make a short file name of a prompt: lower-case letters and digits joined by hyphens."""
+    words = re.findall(r"[^\W_]+", prompt.lower())
+    name = "-".join(words).encode("ascii", "ignore").decode().strip("-")
+    if len(name) > _LONGEST_SLUG:
+        name = name[: _LONGEST_SLUG + 1].rpartition("-")[0] or name[:_LONGEST_SLUG]
+    return name or "picture"
+
+
+def free_stem(folder: Path, stem: str) -> str:
+    """`stem`, or the first of ``stem-run2``, ``stem-run3``, … of which `folder` holds no file yet."""
+    names = [path.stem for path in folder.iterdir()] if folder.is_dir() else []
+    number, candidate = 1, stem
+    while any(re.fullmatch(re.escape(candidate) + r"-(\d+|grid)", name) for name in names):
+        number += 1
+        candidate = f"{stem}-run{number}"
+    return candidate
+
+
+@contextmanager
+def output_folder(out: Path) -> Iterator[Path]:
+    """A folder to write into, whose files reach `out` together at the end or, after an error, not at all."""
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".pictura-", dir=out) as name:
+            yield Path(name)
+            for path in sorted(Path(name).iterdir()):
+                path.replace(out / path.name)
+    except BaseException:
+        for folder in made:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+        raise
+
+
+def _write(
+    pictures: Sequence["Picture"], folder: Path, stem: str, format_: Format, *, with_grid: bool
+) -> list[str]:
+    """Write every picture and, of two or more, the grid; return the file names."""
+    suffix = _SUFFIX[format_]
+    names = []
+    for picture in pictures:
+        names.append(f"{stem}-{picture.index + 1}{suffix}")
+        picture.save(folder / names[-1], format=format_)
+    if with_grid and len(pictures) > 1:
+        from pictura import grid
+
+        names.append(f"{stem}-grid{suffix}")
+        grid(pictures).save(folder / names[-1], format=format_)
+    return names
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr if a person watches; yields what to call with (done, total)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("opening the model", total=None)
+
+        def on_step(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, description="painting")
+
+        yield on_step
+
+
+def _describe(
+    pictures: Sequence["Picture"], paths: Sequence[Path], elapsed_s: float, notices: Sequence[str]
+) -> dict[str, Any]:
+    first = pictures[0]
+    return {
+        "prompt": first.prompt,
+        "seed": first.seed,
+        "model": first.model,
+        "settings": first.settings,
+        "pictures": [str(path) for path in paths[: len(pictures)]],
+        "grid": str(paths[-1]) if len(paths) > len(pictures) else None,
+        "elapsed_s": round(elapsed_s, 2),
+        "notices": list(notices),
+    }
+
+
+def _as_text(result: dict[str, Any]) -> str:
+    """What a person reads: notices, one path a line, then seed, seconds and scaling."""
+    for notice in result["notices"]:
+        typer.echo(f"Note: {notice}", err=True)
+    paths = [*result["pictures"], *([result["grid"]] if result["grid"] else [])]
+    settings = result["settings"]
+    facts = [f"seed {result['seed']}", f"{result['elapsed_s']:.1f} s", f"model {result['model']}"]
+    if settings.get("painted_size") != settings.get("size"):
+        facts.append("painted at {}x{}, scaled to {}x{}".format(*settings["painted_size"], *settings["size"]))
+    return "\n".join([*paths, " · ".join(facts)]) + "\n"
