@@ -66,7 +66,7 @@ def decode(data: bytes, where: str) -> Image.Image:
             out = _eight_bit(upright)
         except (*_BROKEN, *_BROKEN_DATA) as error:
             raise DataError(
-                f"{where}: the {picture.format} data are truncated or damaged ({error})."
+                f"{where}: the {picture.format} image is truncated or damaged ({error})."
             ) from error
     out.format = picture.format
     return out

@@ -21,8 +21,8 @@ NUM_ON_SHEET = 24
 _COLUMNS, _TILE, _TEXT_HEIGHT, _MARGIN = 6, 128, 44, 8
 _BACKGROUND, _INK = (204, 204, 204), (0, 0, 0)
 _SMALL_WORDS = frozenset(
-    ["a", "an", "and", "are", "as", "at", "by", "for", "from", "has", "in", "is", "it", "its"]
-    + ["of", "on", "or", "that", "the", "this", "to", "with"]
+    ["a", "an", "and", "are", "as", "at", "by", "for", "from", "has", "in", "is", "it", "its",
+     "of", "on", "or", "that", "the", "this", "to", "with"]
 )  # fmt: skip
 
 

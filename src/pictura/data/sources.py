@@ -54,6 +54,7 @@ def _open_folder(root: Path) -> Source:
         folder.find_text_folder,
     )
     for look in looks:
-        if source := look(root):
+        source = look(root)
+        if source is not None:
             return source
     raise DataError(f"{root}: no captioned pictures were found; looked for {LOOKED_FOR}.")

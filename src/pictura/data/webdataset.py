@@ -56,14 +56,12 @@ def _base(name: str) -> str:
 
 
 def _shard(file: Path) -> Iterator[Record]:
-    library = need("webdataset", "Reading WebDataset shards")
-    # SimpleShardList does not divide shards among nodes or workers: every process sees the whole set.
-    samples = library.DataPipeline(
-        library.SimpleShardList([str(file.resolve())]), library.tarfile_to_samples()
-    )
+    library = need("webdataset.tariterators", "Reading WebDataset shards")
     try:
-        for sample in samples:
-            yield _record(sample, file)
+        with file.open("rb") as stream:  # the library's own opening leaves files open, and runs "pipe:" names
+            members = library.tar_file_expander([{"url": str(file), "stream": stream}])
+            for sample in library.group_by_keys(members):
+                yield _record(sample, file)
     except (OSError, tarfile.TarError, ValueError) as error:
         raise _damaged(file, error) from error
 
@@ -103,4 +101,6 @@ def _json(data: bytes, where: str) -> dict[str, Any]:
 
 
 def _damaged(file: Path, error: Exception) -> DataError:
-    return DataError(f"{file}: expected a whole tar shard, but it is damaged ({error}). Fetch it again.")
+    return DataError(
+        f"{file}: expected a whole tar shard, but it is damaged ({error.args[0]}). Fetch it again."
+    )
