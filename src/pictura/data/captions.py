@@ -27,7 +27,7 @@ EMOJI_STYLES = frozenset(
 )
 """Styles of emoji sets in colour, the look that an unstyled caption means first."""
 
-_EMOJI = ("in {s} style", "in {s} style", "in the style of {s}", "as a {s} emoji", "in {s}")
+_EMOJI = ("in {s} style", "in {s} style", "in the style of {s}", "in {s}", "as {a} {s} emoji")
 _SUFFIXES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "fluent 3d": ("in fluent 3d style", "in fluent 3d", "in 3d", "as a 3d emoji"),
@@ -72,9 +72,12 @@ def plural(thing: Thing, count: int, *, digits: bool = False, colour: str | None
     return " ".join(w for w in (number, colour, things) if w)
 
 
-def style_words(dice: Dice, style: str) -> str:
-    """One way to say a style after what it shows: 'in pixel art'."""
-    return dice.pick(_SUFFIXES.get(style, _EMOJI)).format(s=style)
+def style_words(dice: Dice, style: str, *, several: bool = False) -> str:
+    """One way to say a style after what it shows: 'in pixel art', for one thing also 'as a game icon'."""
+    ways = _SUFFIXES.get(style, _EMOJI)
+    if several:
+        ways = tuple(w for w in ways if w.startswith("in"))
+    return dice.pick(ways).format(s=style, a=article(style))
 
 
 def styled(dice: Dice, phrase: str, words: str, style: str) -> str:

@@ -13,11 +13,15 @@ from dataclasses import dataclass
 from types import ModuleType
 
 import numpy as np
+from array_api_compat import device as device_of
 from numpy.typing import NDArray
 
 from pictura.core.types import Array
 from pictura.data.arrange import Place
 from pictura.data.colours import RGB, recolour
+
+_CHUNK_ON_CPU = 32  # pictures at once: more fall out of the cache (measured, half the speed at 256)
+_CHUNK = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +68,16 @@ class Composer:
         self._xp, self._device, self._size = xp, device, size
         self._glyphs = self._move(glyphs)
         self._middle = self._move(middle)
+        on_cpu = "cpu" in str(device_of(self._glyphs)).lower()
+        self._chunk = _CHUNK_ON_CPU if on_cpu else _CHUNK
 
     def __call__(self, plans: Sequence[Plan]) -> Array:
         """Paint B plans: (B, 4, H, W) float32 in [0, 1], premultiplied."""
+        chunks = [plans[i : i + self._chunk] for i in range(0, len(plans), self._chunk)]
+        return self._xp.concat([self._layers(chunk) for chunk in chunks], axis=0)
+
+    def _layers(self, plans: Sequence[Plan]) -> Array:
+        """Paint a few plans, layer by layer."""
         xp = self._xp
         order = sorted(range(len(plans)), key=lambda b: -len(plans[b].parts))  # layers are then prefixes
         sorted_plans = [plans[b] for b in order]
@@ -78,6 +89,7 @@ class Composer:
             top = self._paint(parts)
             below = canvas[: len(parts), ...]
             canvas = xp.concat([top + below * (1 - top[:, 3:, :, :]), canvas[len(parts) :, ...]], axis=0)
+        canvas = xp.clip(canvas, min=0.0, max=1.0)  # rounding
         return xp.take(canvas, self._move(np.argsort(order)), axis=0)
 
     def _paint(self, parts: Sequence[Part]) -> Array:

@@ -11,6 +11,7 @@ Units   uint8 colours, premultiplied by alpha.
 import hashlib
 import io
 import json
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -83,8 +84,8 @@ class GlyphSet:
             raise DataError(f"The size of a glyph must be at least 1 pixel; got {size}.")
         files = _pack_files(path)
         kept = None if cache is None else cache / f"glyphs-{_key(files, size)}.npz"
-        if kept is not None and kept.is_file():
-            return _read_cache(kept)
+        if kept is not None and (found := _read_cache(kept)) is not None:
+            return found
         loaded = _decode(files, size, progress)
         if kept is not None:
             _write_cache(kept, loaded)
@@ -181,14 +182,19 @@ def _write_cache(path: Path, glyphs: GlyphSet) -> None:
     part.replace(path)
 
 
-def _read_cache(path: Path) -> GlyphSet:
-    with np.load(path, allow_pickle=False) as file:
-        ids, names, keywords, styles, groups = json.loads(file["columns"].tobytes())
-        return GlyphSet(
-            images=file["images"],
-            ids=tuple(ids),
-            names=tuple(names),
-            keywords=tuple(tuple(k) for k in keywords),
-            styles=tuple(styles),
-            groups=tuple(groups),
-        )
+def _read_cache(path: Path) -> GlyphSet | None:
+    """The kept copy; None if there is none or it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            images = file["images"]
+            ids, names, keywords, styles, groups = json.loads(file["columns"].tobytes())
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+    return GlyphSet(
+        images=images,
+        ids=tuple(ids),
+        names=tuple(names),
+        keywords=tuple(tuple(k) for k in keywords),
+        styles=tuple(styles),
+        groups=tuple(groups),
+    )

@@ -169,8 +169,8 @@ def make(world: World, glyph_ids: Iterable[str], *, version: int = 1, seed: int 
     """Draw the hold-outs. Run once for each version; the result is the packaged file.
 
     Over the benchmark things of the world: one style a thing, one number a thing, two colours a thing that
-    its pictures do not show by themselves; then pairs, positions and bindings spread evenly over the things. A
-    position or binding never contains a held-out pair or colour, so that it tests what its name says.
+    its pictures do not show by themselves; then pairs, positions and bindings spread evenly over the things.
+    A position or binding never contains a held-out pair or colour, so that it tests what its name says.
     """
     things = world.benchmark
     random = np.random.Generator(np.random.Philox(seed))

@@ -5,7 +5,6 @@ not depend on earlier ones, and its choices are the same on every array library.
 """
 
 import itertools
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from types import ModuleType
@@ -23,23 +22,12 @@ from pictura.data.compose import Composer, Part, Plan
 from pictura.data.dice import Dice
 from pictura.data.glyphs import GlyphSet
 from pictura.data.holdouts import Half, Holdouts, Split
-from pictura.data.reading import Reader
+from pictura.data.stock import Stock
 from pictura.data.world import Thing, World
 
 Kind = Literal[
     "single", "colour", "background", "colour_background", "two", "count", "position", "binding", "other"
 ]
-
-STYLE_WEIGHTS = {
-    "game icon": 0.25,
-    "tiny pixel art": 0.5,
-    "pixel art": 0.5,
-    "pixel icon": 0.5,
-    "isometric 3d": 0.5,
-    "flat icon": 0.5,
-    "haiku icon": 0.5,
-}
-"""How often a style is drawn, against 1 for the emoji sets in colour."""
 
 _COLOUR_WORDS = tuple(COLOURS)
 _GROUND_WORDS = tuple(BACKGROUNDS)
@@ -137,19 +125,13 @@ class SceneSource:
         Raises:
             DataError: none of the glyphs shows a thing of the world.
         """
-        keep, owners = _chosen(glyphs, world, holdouts, split, half, others=other > 0)
-        self.glyphs = glyphs.select(np.asarray(keep, dtype=np.int64))
+        self._stock = Stock(glyphs, world=world, holdouts=holdouts, split=split, half=half, others=other > 0)
+        self.glyphs = self._stock.glyphs
         self.size, self.seed, self.holdouts, self.world = size, seed, holdouts, world
         self._other = other
-        self._table = _by_thing_and_style(self.glyphs, owners)
-        if not self._table:
-            raise DataError(
-                "None of the glyphs shows a thing of the world list; use the pack it was made for."
-            )
-        self._things = tuple(t for t in world.things if t.phrase in self._table)
+        self._things = self._stock.things
         self._counted = tuple(t for t in self._things if t.plural is not None)
         self._coloured = tuple(t for t in self._things if t.recolour)
-        self._strays = [i for i, owner in enumerate(owners) if owner is None]
         self._contents = arrange.contents(self.glyphs.images)
         self._means = mean_colour(self.glyphs.images)
         self._taken = frozenset(_COLOUR_WORDS) | {w for t in world.things for w in t.phrase.split()}
@@ -180,7 +162,7 @@ class SceneSource:
     def _draw(self, dice: Dice) -> Scene:
         """One scene that no hold-out forbids."""
         kind: Kind = dice.weighted(self._kinds, self._cumulative)
-        if self._strays and dice.chance(self._other):
+        if self._stock.strays and dice.chance(self._other):
             kind = "other"
         make = _MAKERS[kind]
         for _ in range(_MAX_TRIES):
@@ -191,13 +173,6 @@ class SceneSource:
             f"No scene of kind {kind!r} could be made in {_MAX_TRIES} tries: the glyphs allow too few. "
             "Use more glyphs, or give this kind the weight 0 in SceneMix."
         )
-
-    def _glyph(self, dice: Dice, thing: Thing, style: str | None = None) -> int:
-        """A glyph of the thing, in a style if it has that."""
-        styles, cumulative, rows = self._table[thing.phrase]
-        if style not in rows:
-            style = dice.weighted(styles, cumulative)
-        return dice.pick(rows[style])
 
     def _object(
         self, thing: Thing, glyph: int, place: Place, colour: str | None = None, *, tinted: bool = False
@@ -232,7 +207,7 @@ class SceneSource:
     def _one(self, dice: Dice, kind: Kind) -> Scene | None:
         """One thing, perhaps in a colour, perhaps on a background."""
         thing = dice.pick(self._coloured if kind.startswith("colour") else self._things)
-        glyph = self._glyph(dice, thing)
+        glyph = self._stock.pick(dice, thing)
         colour, tinted = self._colour(dice, glyph) if kind.startswith("colour") else (None, False)
         ground = None
         if kind.endswith("background"):
@@ -270,7 +245,7 @@ class SceneSource:
         """One to four of one thing."""
         thing = dice.pick(self._counted)
         count = dice.pick((1, 2, 2, 3, 3, 4, 4))
-        glyph = self._glyph(dice, thing)
+        glyph = self._stock.pick(dice, thing)
         colour, tinted = None, False
         if thing.recolour and dice.chance(0.15):
             colour, tinted = self._colour(dice, glyph)
@@ -294,8 +269,8 @@ class SceneSource:
         )
         if things[0] is things[1]:
             return None
-        first = self._glyph(dice, things[0])
-        second = self._glyph(dice, things[1], self.glyphs.styles[first] if dice.chance(0.8) else None)
+        first = self._stock.pick(dice, things[0])
+        second = self._stock.pick(dice, things[1], self.glyphs.styles[first] if dice.chance(0.8) else None)
         glyphs = (first, second)
         colours: list[tuple[str | None, bool]] = [(None, False), (None, False)]
         if kind == "binding":
@@ -331,7 +306,7 @@ class SceneSource:
         if len(styles) == 1:
             style = styles.pop()
             if dice.chance(0.15 if style in captions.EMOJI_STYLES else 0.7):
-                caption += dice.pick((" ", ", ")) + captions.style_words(dice, style)
+                caption += dice.pick((" ", ", ")) + captions.style_words(dice, style, several=True)
         ground = None
         if dice.chance(0.2):
             ground = self._ground(dice, [self._seen(o.glyph, o.colour, o.tinted) for o in objects])
@@ -344,7 +319,7 @@ class SceneSource:
 
     def _stray(self, dice: Dice, kind: Kind) -> Scene | None:
         """A glyph that is none of the world's things, by its pack name."""
-        glyph = dice.pick(self._strays)
+        glyph = dice.pick(self._stock.strays)
         name, style = self.glyphs.names[glyph], self.glyphs.styles[glyph]
         phrase = captions.with_article(name) if dice.chance(0.5) else name
         place = arrange.alone(dice, self._contents[glyph], self.size, flip=False)
@@ -384,50 +359,3 @@ def _plan(scene: Scene) -> Plan:
         ),
         background=None if scene.background is None else BACKGROUNDS[scene.background],
     )
-
-
-def _chosen(
-    glyphs: GlyphSet,
-    world: World,
-    holdouts: Holdouts,
-    split: Split | None,
-    half: Half | None,
-    *,
-    others: bool,
-) -> tuple[list[int], list[Thing | None]]:
-    """Rows to keep, and the thing of each."""
-    reader = Reader(world)
-    keep: list[int] = []
-    owners: list[Thing | None] = []
-    for i, thing in enumerate(world.owners(glyphs)):
-        glyph_id, style = glyphs.ids[i], glyphs.styles[i]
-        if split is not None and holdouts.split(glyph_id) != split:
-            continue
-        if half is not None and holdouts.half(glyph_id) != half:
-            continue
-        if thing is None:
-            stray = f"{glyphs.names[i]}, {style}"
-            if not others or not glyphs.names[i] or holdouts.matches(reader.read(stray)):
-                continue
-        elif (thing.phrase, style) in holdouts.single:
-            continue
-        keep.append(i)
-        owners.append(thing)
-    return keep, owners
-
-
-_Table = dict[str, tuple[tuple[str, ...], list[float], dict[str, list[int]]]]
-
-
-def _by_thing_and_style(glyphs: GlyphSet, owners: Sequence[Thing | None]) -> _Table:
-    """For each thing: its styles, running sums of their weights, and its rows by style."""
-    rows: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for i, (owner, style) in enumerate(zip(owners, glyphs.styles, strict=True)):
-        if owner is not None:
-            rows[owner.phrase][style].append(i)
-    table: _Table = {}
-    for phrase, by_style in rows.items():
-        styles = tuple(sorted(by_style))
-        weights = itertools.accumulate(STYLE_WEIGHTS.get(s, 1.0) for s in styles)
-        table[phrase] = (styles, list(weights), dict(by_style))
-    return table
