@@ -15,13 +15,14 @@ PACKAGES = ("numpy", "onnxruntime", "torch")
 
 
 def machine() -> str:
-    """CPU model, usable cores, memory, versions, date: one line."""
+    """CPU model, usable cores, memory, versions, load of the last minute, date: one line."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     packages = [f"{name} {found}" for name in PACKAGES if (found := _version(name))]
+    load = f"load {os.getloadavg()[0]:.1f} while measured"
     date = datetime.datetime.now(tz=datetime.UTC).date()
     parts = [_cpu_model(), f"{cores} cores", f"{memory_gb:.0f} GB", f"Python {platform.python_version()}"]
-    return ", ".join([*parts, *packages, str(date)])
+    return ", ".join([*parts, *packages, load, str(date)])
 
 
 def _version(package: str) -> str | None:

@@ -1,0 +1,121 @@
+"""Every command and snippet of the README is run, and every link of the documentation leads somewhere."""
+
+import csv
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from docs.write_cli import help_text, names
+from pictura.store.models import EMBEDDED, MANIFEST
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced code of one language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+COMMANDS = [line for block in blocks("sh") for line in block.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a reader works: with forty captioned pictures and the README's recipe."""
+    place = tmp_path_factory.mktemp("reader")
+    (place / "my-pictures").mkdir()
+    with (place / "my-pictures" / "metadata.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["file_name", "text"])
+        for number, colour in enumerate(["red", "green", "blue", "yellow"] * 10):
+            Image.new("RGB", (40 + number, 48), colour).save(place / "my-pictures" / f"{number}.png")
+            rows.writerow([f"{number}.png", f"a {colour} square"])
+    (place / "mine.toml").write_text(blocks("toml")[0])
+    return place
+
+
+@pytest.fixture(scope="module")
+def environment(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The embedded model is `default`; a checkout without it takes the tiny one in its place."""
+    home = tmp_path_factory.mktemp("readers-home")
+    if not (EMBEDDED / "flow" / MANIFEST).is_file():
+        (home / "models").mkdir()
+        (home / "models" / "flow").symlink_to(tiny_home / "models" / "tiny")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PICTURA_HOME": str(home), "PATH": path, "OMP_NUM_THREADS": "1"}
+
+
+def run(command: list[str] | str, folder: Path, environment: dict[str, str]) -> str:
+    result = subprocess.run(
+        command,
+        shell=isinstance(command, str),
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+    return result.stdout
+
+
+def test_the_first_command_installs_and_paints(folder: Path, environment: dict[str, str]) -> None:
+    install, _, paint = COMMANDS[0].partition(" && ")
+    assert install == "pip install ."  # run by test_install.py
+    run(paint, folder, environment)
+    names = {path.stem.rpartition("-")[2] for path in (folder / "pictures").iterdir()}
+    assert names == {"1", "2", "3", "4", "grid"}
+
+
+def test_the_second_command_is_what_ci_runs() -> None:
+    assert COMMANDS[1] == "make test"
+    assert "\nPICTURA_REQUIRE_ALL=1 make test\n" in (ROOT / ".ci" / "run").read_text()
+    run(["make", "--dry-run", "test"], ROOT, dict(os.environ))
+
+
+def test_three_commands_make_a_model_of_ones_own(folder: Path, environment: dict[str, str]) -> None:
+    train, export, paint = COMMANDS[2:]
+    assert "--max-minutes 30" in train
+    run(train.replace("--max-minutes 30", "--max-minutes 0.05"), folder, environment)
+    run(export, folder, environment)
+    assert (Path(environment["PICTURA_HOME"]) / "models" / "mine" / MANIFEST).is_file()
+    run(paint, folder, environment)
+    assert len(list((folder / "pictures").glob("a-red-apple-*.png"))) == 5
+
+
+def test_the_python_snippet_paints(folder: Path, environment: dict[str, str]) -> None:
+    (snippet,) = blocks("python")
+    said = run([sys.executable, "-c", snippet], folder, environment).splitlines()
+    assert said == [f"a red apple 1 {index} (256, 256)" for index in range(4)]
+    assert (folder / "apples.png").is_file()
+
+
+def test_the_example_paints(folder: Path, environment: dict[str, str]) -> None:
+    run([sys.executable, str(ROOT / "examples" / "paint.py"), "a red apple", "example"], folder, environment)
+    assert len(list((folder / "example").iterdir())) == 5
+
+
+def test_every_link_leads_somewhere() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    links = [
+        (page, link)
+        for page in pages
+        for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    ]
+    assert [f"{page.name}: {link}" for page, link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_option_stands_on_the_page_of_commands() -> None:
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    for name in names():
+        section = page.partition(f"## pictura {name}\n")[2].partition("\n## ")[0]
+        missing = set(re.findall(r"--[a-z][a-z-]*", help_text(name))) - set(
+            re.findall(r"--[a-z][a-z-]*", section)
+        )
+        assert not missing, f"`make docs` would add {missing} to pictura {name}"
