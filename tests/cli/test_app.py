@@ -69,7 +69,7 @@ def test_an_error_for_programs_is_json_on_stdout(fail_with: Callable[..., Result
 def test_a_full_disk_is_told_with_the_file(fail_with: Callable[..., Result]) -> None:
     result = fail_with(OSError(errno.ENOSPC, "No space left on device", "out/fox.png"))
     assert result.exit_code == 9
-    assert result.stderr == "Error: Cannot write out/fox.png: the disk is full. Nothing was changed.\n"
+    assert result.stderr == "Error: Cannot write out/fox.png: the disk is full.\n"
 
 
 def test_a_missing_extra_says_how_to_install_it(fail_with: Callable[..., Result]) -> None:

@@ -193,6 +193,6 @@ def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path) -> None:
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),
     )
     assert result.returncode == 9, result.stderr
-    assert result.stderr.startswith("Error: Cannot write ")
+    assert result.stderr.startswith(f"Error: Cannot write {tmp_path}/out/a-red-apple-")
     assert result.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()

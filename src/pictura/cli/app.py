@@ -68,7 +68,7 @@ class LazyGroup(TyperGroup):
                 raise
             where = error.filename or "the output"
             why = _CANNOT_WRITE[error.errno]
-            raise self._tell(StorageError(f"Cannot write {where}: {why}. Nothing was changed.")) from error
+            raise self._tell(StorageError(f"Cannot write {where}: {why}.")) from error
         except ModuleNotFoundError as error:
             if str(error.name).split(".")[0] not in _TRAIN_EXTRA:
                 raise

@@ -1,6 +1,7 @@
 """`pictura imagine`: a sentence in; picture files, a grid and what made them out."""
 
 import json
+import os
 import re
 import tempfile
 import time
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pictura.core.errors import ConfigError, PromptError, SizeError
+from pictura.core.errors import ConfigError, PromptError, SizeError, StorageError
 
 if TYPE_CHECKING:
     from pictura.pipeline import Picture
@@ -126,11 +127,13 @@ def output_folder(out: Path) -> Iterator[Path]:
             yield Path(name)
             for path in sorted(Path(name).iterdir()):
                 path.replace(out / path.name)
-    except BaseException:
+    except StorageError as error:
+        # A person knows the file by where it was to be in the end.
+        raise StorageError(str(error).replace(f"{Path(name).name}{os.sep}", "")) from error
+    finally:
         for folder in made:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
-        raise
 
 
 def _write(
