@@ -52,7 +52,7 @@ def command(
     ] = None,
 ) -> None:
     """Paint pictures of a sentence."""
-    choices = {
+    choices: dict[str, Any] = {
         "num_images": num_images,
         "seed": seed,
         "num_steps": num_steps,
