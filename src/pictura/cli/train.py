@@ -1,0 +1,50 @@
+"""`pictura train`: a recipe in, a run with checkpoints out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    recipe: Annotated[Path, typer.Argument(help="The recipe, a TOML file.")],
+    max_minutes: Annotated[
+        float,
+        typer.Option(help="End this stretch after so many minutes, decay done; 0 = the recipe's.", min=0),
+    ] = 0.0,
+    runs: Annotated[Path, typer.Option(help="Folder in which runs are kept.")] = Path("runs"),
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(help="CPU threads of each process; 0 = torch's choice.", min=0)] = 0,
+) -> None:
+    """Train a model by RECIPE; run it again to go on where it stopped."""
+    try:
+        import torch
+    except ImportError as error:
+        from pictura.core.errors import MissingExtraError
+
+        raise MissingExtraError(
+            "Training needs torch. Install it with: pip install 'pictura[train]'"
+        ) from error
+
+    from pictura.train.distributed import join
+    from pictura.train.loop import Run
+    from pictura.train.recipe import load_recipe
+
+    settings = load_recipe(recipe)
+    if threads:
+        torch.set_num_threads(threads)
+    with join(device) as process:
+        folder = runs / settings.name
+        run = Run(settings, recipe.resolve().parent, folder, process)
+        if process.leads and run.step:
+            typer.echo(f"Going on from step {run.step}.", err=True)
+        reason = run.train(max_minutes=max_minutes)
+        if not process.leads:
+            return
+    again = f"pictura train {recipe}"
+    end = {
+        "steps": "All steps are done.",
+        "minutes": f"The minutes are over. Go on with: {again}",
+        "interrupt": f"Stopped and saved. Go on with: {again}",
+    }[reason]
+    typer.echo(f"{folder}: step {run.step}, {run.seconds / 60:.0f} min of training. {end}")

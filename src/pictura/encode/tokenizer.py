@@ -1,0 +1,92 @@
+"""Byte-level BPE tokenizer of our own captions: a sentence in, token ids out. No torch.
+
+Any text can be written in its tokens, whatever the alphabet, because every byte is one of them.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import tokenizers
+from numpy.typing import NDArray
+
+from pictura.core.errors import ModelError
+
+PAD, START = 0, 1
+
+
+class Tokenizer:
+    """Lower-cases, then splits into byte-pair tokens; every sentence opens with ``<s>``."""
+
+    def __init__(self, inner: tokenizers.Tokenizer, *, max_tokens: int) -> None:
+        self._inner = inner
+        self.max_tokens = max_tokens
+        """Most tokens a caption may have, `<s>` included; later ones are cut."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of distinct ids."""
+        return self._inner.get_vocab_size()
+
+    @classmethod
+    def train(cls, captions: Iterable[str], *, vocab_size: int = 4096, max_tokens: int = 64) -> "Tokenizer":
+        """Learn byte pairs from captions."""
+        inner = tokenizers.Tokenizer(tokenizers.models.BPE())
+        inner.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=True)
+        inner.decoder = tokenizers.decoders.ByteLevel()
+        trainer = tokenizers.trainers.BpeTrainer(
+            vocab_size=vocab_size,
+            special_tokens=["<pad>", "<s>"],
+            initial_alphabet=sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=False,
+        )
+        inner.train_from_iterator((normalise(c) for c in captions), trainer)
+        return cls(inner, max_tokens=max_tokens)
+
+    @classmethod
+    def load(cls, path: Path, *, max_tokens: int = 64) -> "Tokenizer":
+        """Read a tokenizer file.
+
+        Raises:
+            ModelError: the file is missing or is no tokenizer.
+        """
+        try:
+            return cls.from_text(path.read_text(encoding="utf-8"), max_tokens=max_tokens)
+        except Exception as error:  # the library raises bare Exception
+            raise ModelError(f"{path} should be a tokenizer file, but is not one ({error}).") from error
+
+    @classmethod
+    def from_text(cls, text: str, *, max_tokens: int = 64) -> "Tokenizer":
+        """Make the tokenizer whose `to_text` gave `text`."""
+        return cls(tokenizers.Tokenizer.from_str(text), max_tokens=max_tokens)
+
+    def to_text(self) -> str:
+        """The content of a tokenizer file, JSON."""
+        return self._inner.to_str()
+
+    def save(self, path: Path) -> None:
+        """Write the tokenizer file."""
+        path.write_text(self.to_text(), encoding="utf-8")
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of one caption, opened by ``<s>``, cut at `max_tokens`."""
+        return [START, *self._inner.encode(normalise(text)).ids][: self.max_tokens]
+
+    def count(self, text: str) -> int:
+        """How many tokens `text` has before any cut, ``<s>`` included."""
+        return 1 + len(self._inner.encode(normalise(text)).ids)
+
+    def batch(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Ids of B captions padded to the longest: (B, T) int64, and (B, T) bool, true where a token is."""
+        rows = [self.encode(text) for text in texts]
+        longest = max(len(row) for row in rows)
+        ids = np.full((len(rows), longest), PAD, dtype=np.int64)
+        for i, row in enumerate(rows):
+            ids[i, : len(row)] = row
+        return ids, np.arange(longest)[None, :] < np.array([len(row) for row in rows])[:, None]
+
+
+def normalise(text: str) -> str:
+    """Lower case, composed characters, single spaces: what the tokenizer and the word list see."""
+    return " ".join(unicodedata.normalize("NFC", text).lower().split())

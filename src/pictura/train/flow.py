@@ -1,0 +1,131 @@
+"""What the flow family learns: to name the clean latent under noise, from its caption.
+
+Source  Esser et al. 2024, SD3 (arXiv:2403.03206): logit-normal times, velocity loss.
+Letters B batch, C channels, h w latent size, T text tokens.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pictura.core.types import Batch, Conditioning
+from pictura.encode.autoencoder import Autoencoder
+from pictura.encode.text_encoder import TextEncoder
+from pictura.encode.tokenizer import Tokenizer
+from pictura.families.flow.model import MIN_T, FlowTransformer
+from pictura.sample.guidance import guided
+from pictura.sample.ode import solve
+from pictura.sample.schedules import time_grid
+from pictura.store.models import Sampling
+from pictura.train.recipe import TrainingSettings
+
+
+class FlowStep(nn.Module):
+    """Network and text tower with their loss: the module that a training step runs."""
+
+    def __init__(self, network: FlowTransformer, text_encoder: TextEncoder) -> None:
+        super().__init__()
+        self.network = network
+        self.text_encoder = text_encoder
+
+    def forward(self, x_0: Tensor, noise: Tensor, t: Tensor, token_ids: Tensor, mask: Tensor) -> Tensor:
+        """Mean squared error of the velocity.
+
+        Args:
+            x_0: (B, C, h, w) clean latents.
+            noise: the same shape, standard normal.
+            t: (B,) times.
+            token_ids: (B, T) captions.
+            mask: (B, T), true where a token is.
+
+        Returns:
+            (B,) one loss per picture.
+        """
+        cond = Conditioning(tokens=self.text_encoder(token_ids, mask), mask=mask)
+        t_B111 = t[:, None, None, None]
+        x_t = (1 - t_B111) * x_0 + t_B111 * noise
+        # For t above MIN_T this is the error of the velocity; below, that of x_0 with a bounded weight.
+        error = (self.network.predict_clean(x_t, t, cond) - x_0) / t_B111.clamp_min(MIN_T)
+        return error.square().mean(dim=(1, 2, 3))
+
+
+class FlowTask:
+    """Turns batches into the inputs of `FlowStep`, and paints samples."""
+
+    def __init__(
+        self,
+        module: FlowStep,
+        autoencoder: Autoencoder | None,
+        tokenizer: Tokenizer,
+        settings: TrainingSettings,
+        *,
+        device: torch.device,
+    ) -> None:
+        self.module = module
+        self.autoencoder = autoencoder
+        self.tokenizer = tokenizer
+        self.settings = settings
+        self.device = device
+
+    def inputs(self, batch: Batch, rng: np.random.Generator) -> tuple[Tensor, ...]:
+        """Encode a batch and draw its times, noise and dropped captions."""
+        size = len(batch.captions)
+        dropped = rng.random(size) < self.settings.caption_dropout
+        captions = ["" if drop else caption for caption, drop in zip(batch.captions, dropped, strict=True)]
+        x_0 = self.to_latent(torch.as_tensor(batch.images))
+        noise = torch.from_numpy(rng.standard_normal(x_0.shape, dtype=np.float32)).to(self.device)
+        t = torch.from_numpy(1 / (1 + np.exp(-rng.standard_normal(size, dtype=np.float32))))
+        shift = self.settings.time_shift
+        t = (shift * t / (1 + (shift - 1) * t)).to(self.device)
+        return (x_0, noise, t, *self.read(captions))
+
+    def read(self, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Captions to token ids and mask, padded to a multiple of 8 so that few shapes occur."""
+        ids, mask = self.tokenizer.batch(captions)
+        more = -ids.shape[1] % 8
+        ids, mask = np.pad(ids, ((0, 0), (0, more))), np.pad(mask, ((0, 0), (0, more)))
+        return torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device)
+
+    @torch.no_grad()
+    def to_latent(self, images: Tensor) -> Tensor:
+        """Pictures to what the network paints: latents, or the pictures in [-1, 1] for pixel presets."""
+        images = images.to(self.device)
+        return images * 2 - 1 if self.autoencoder is None else self.autoencoder.encode(images)
+
+    @torch.no_grad()
+    def sample(
+        self, prompts: Sequence[str], grid: tuple[int, int], settings: Sampling, *, seed: int = 0
+    ) -> Tensor:
+        """Paint one picture per prompt with the weights that the module holds: (B, 3 or 4, H, W)."""
+        network, text_encoder = self.module.network, self.module.text_encoder
+        ids, mask = self.read([*prompts, *[""] * len(prompts)])
+        cond = Conditioning(tokens=text_encoder(ids, mask), mask=mask)
+        half = len(prompts)
+        given = Conditioning(tokens=cond.tokens[:half], mask=cond.mask[:half])
+        empty = Conditioning(tokens=cond.tokens[half:], mask=cond.mask[half:])
+        rng = np.random.default_rng(seed)
+        shape = (half, network.config.latent_channels, *grid)
+        noise = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32)).to(self.device)
+        velocity = guided(
+            lambda x, t: network(x, t, given),
+            lambda x, t: network(x, t, empty),
+            guidance_scale=settings.guidance_scale,
+            interval=settings.guidance_interval,
+        )
+        x_0 = solve(
+            velocity, noise, time_grid(settings.num_steps, shift=settings.shift), method=settings.solver
+        )
+        return (x_0 / 2 + 0.5).clamp(0, 1) if self.autoencoder is None else self.autoencoder.decode(x_0)
+
+    def config(self) -> dict[str, Any]:
+        """What the networks are, for checkpoints."""
+        return {
+            "network": asdict(self.module.network.config),
+            "text_encoder": asdict(self.module.text_encoder.config),
+            "autoencoder": None if self.autoencoder is None else asdict(self.autoencoder.config),
+            "max_tokens": self.tokenizer.max_tokens,
+        }

@@ -1,0 +1,235 @@
+"""The training loop, for whatever a task learns: read this top to bottom.
+
+Every random draw of a step comes from (seed, position), where the position counts batches over all
+processes. So a run that is stopped and resumed is the same run, bit for bit on a CPU, and nothing about
+loaders or generators needs to be saved.
+"""
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from pictura.core.errors import ConfigError, TrainingError
+from pictura.train import checkpoint as checkpoints
+from pictura.train.autoencoder import AutoencoderTask
+from pictura.train.distributed import Process, agree
+from pictura.train.logs import Logs
+from pictura.train.materials import Materials, Task, build_task, load_materials
+from pictura.train.optim import Average, make_optimizers, rate_factor
+from pictura.train.preview import preview
+from pictura.train.recipe import Recipe, to_table
+
+VALIDATION_BATCHES = 8
+
+
+class Run:
+    """One training run: its networks, its place in time, and its folder."""
+
+    def __init__(self, recipe: Recipe, root: Path, folder: Path, process: Process) -> None:
+        """Read the data, make the networks, and go on from the newest checkpoint if there is one.
+
+        Args:
+            recipe: what to do.
+            root: folder that the recipe's relative paths start from.
+            folder: where the run is kept.
+            process: this process among its fellows.
+        """
+        self.recipe, self.root, self.folder, self.process = recipe, root, folder, process
+        self.materials: Materials = load_materials(recipe, root, process.device)
+        self.task: Task
+        self.task, self.words = build_task(recipe, root, self.materials, process.device)
+        self.module: nn.Module = self.task.module
+        settings = recipe.training
+        self.optimizers = make_optimizers(self.module, settings)
+        self.averages = {
+            "ema_long": Average(self.module, settings.ema_long),
+            "ema_short": Average(self.module, settings.ema_short),
+        }
+        self.step, self.seconds = 0, 0.0
+        latest = checkpoints.find_latest(folder / "checkpoints")
+        if latest is not None:
+            self._resume(checkpoints.load(latest, device=str(process.device)), latest)
+
+    def _resume(self, saved: checkpoints.Checkpoint, where: Path) -> None:
+        mine = self._config()
+        for key in ("network", "text_encoder", "autoencoder"):
+            if saved.config.get(key) != json.loads(json.dumps(mine.get(key))):
+                raise ConfigError(
+                    f"{where} holds another {key} than the recipe asks for. "
+                    f"Give the recipe another name, or delete the run to start anew."
+                )
+        self.module.load_state_dict(saved.weights["model"])
+        checkpoints.load_optimizers(self.optimizers, saved.optimizer)
+        for name, average in self.averages.items():
+            average.load(saved.weights[name])
+        self.step, self.seconds = saved.step, saved.seconds
+
+    def train(self, *, max_minutes: float = 0.0) -> str:
+        """Train until the recipe's steps or the minutes are over, or Ctrl-C.
+
+        Returns:
+            Why it ended: `steps`, `minutes` or `interrupt`. The newest checkpoint holds the end.
+
+        Raises:
+            TrainingError: the loss or a gradient is not a number; checkpoints before that are kept.
+        """
+        minutes = max_minutes or self.recipe.training.max_minutes
+        log = self.recipe.log
+        step_module = self._step_module()
+        started, before = time.monotonic(), self.seconds
+        reason = "steps"
+        with Logs(self.folder, self.recipe, self.step, quiet=not self.process.leads) as logs:
+            try:
+                while self.step < self.recipe.training.num_steps:
+                    spent = (time.monotonic() - started) / (60 * minutes) if minutes else 0.0
+                    if agree(spent >= 1, self.process):
+                        reason = "minutes"
+                        break
+                    metrics = self._train_step(step_module, spent)
+                    self.seconds = before + time.monotonic() - started
+                    logs.step(self.step, metrics, self.seconds, spent)
+                    if log.validate_every and self.step % log.validate_every == 0:
+                        logs.record(self.step, self.validate())
+                    if log.sample_every and self.step % log.sample_every == 0 and self.process.leads:
+                        logs.picture(
+                            self.step, preview(self.task, self._averaged(), self.recipe, self.materials)
+                        )
+                    if log.checkpoint_every and self.step % log.checkpoint_every == 0:
+                        self.save()
+            except KeyboardInterrupt:
+                reason = "interrupt"
+            self._finish(logs)
+        return reason
+
+    def _finish(self, logs: Logs) -> None:
+        if isinstance(self.task, AutoencoderTask):
+            self._calibrate(self.task)
+        logs.record(self.step, self.validate())
+        if self.process.leads:
+            logs.picture(self.step, preview(self.task, self._averaged(), self.recipe, self.materials))
+        self.save()
+
+    def _train_step(self, step_module: nn.Module, spent: float) -> dict[str, float]:
+        settings, process = self.recipe.training, self.process
+        factor = rate_factor(self.step, settings, spent=spent)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["base_lr"] * factor
+            optimizer.zero_grad(set_to_none=True)
+
+        total = torch.zeros((), device=process.device)
+        for micro in range(settings.accumulate):
+            position = (self.step * settings.accumulate + micro) * process.num_processes + process.rank
+            batch = self.materials.train.batch(position, settings.batch_size)
+            inputs = self.task.inputs(batch, self._rng(position))
+            last = micro == settings.accumulate - 1
+            with self._no_sync(step_module, wanted=not last), self._autocast():
+                loss = step_module(*inputs).mean() / settings.accumulate
+            loss.backward()
+            total += loss.detach()
+
+        grad_norm = nn.utils.clip_grad_norm_(self.module.parameters(), settings.max_grad_norm)
+        if not (torch.isfinite(total) and torch.isfinite(grad_norm)):
+            raise TrainingError(
+                f"Step {self.step}: loss {total.item():.3g} and gradient norm {grad_norm.item():.3g} must be "
+                f"numbers. Lower training.learning_rate and run again; earlier checkpoints are kept."
+            )
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.step += 1
+        for average in self.averages.values():
+            average.update(self.module, self.step)
+        images = settings.batch_size * settings.accumulate * process.num_processes
+        return {"loss": float(total), "grad_norm": float(grad_norm), "rate": factor, "images": float(images)}
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Loss of the averaged weights on pictures that are never trained on, always the same draws."""
+        losses: dict[str, float] = {}
+        for name, average in self.averages.items():
+            values = []
+            for position in range(VALIDATION_BATCHES):
+                batch = self.materials.validation.batch(position, 32)
+                inputs = self.task.inputs(batch, np.random.default_rng(position))
+                values.append(torch.func.functional_call(self.module, average.weights, inputs).mean())
+            losses[f"validation_{name}"] = float(torch.stack(values).mean())
+        return losses
+
+    @torch.no_grad()
+    def _calibrate(self, task: AutoencoderTask) -> None:
+        """Measure the latent's statistics for each set of weights, on one large batch."""
+        images = torch.as_tensor(self.materials.train.batch(0, 1024).images).to(self.process.device)
+        trained = {k: v.clone() for k, v in self.module.state_dict().items()}
+        for weights in (*(a.weights for a in self.averages.values()), trained):
+            self.module.load_state_dict(weights)
+            task.module.autoencoder.calibrate(images)
+            for name in ("autoencoder.latent_mean", "autoencoder.latent_std"):
+                weights[name].copy_(self.module.state_dict()[name])
+        self.module.load_state_dict(trained)
+
+    def _step_module(self) -> nn.Module:
+        module: Any = self.module
+        if self.recipe.training.compile:
+            module = torch.compile(module, dynamic=False)
+        if self.process.num_processes > 1:
+            module = DistributedDataParallel(module)
+        return module
+
+    def _averaged(self) -> dict[str, Tensor]:
+        return self.averages["ema_long"].weights
+
+    def _rng(self, position: int) -> np.random.Generator:
+        return np.random.default_rng([self.recipe.seed, position])
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        on = self.process.device.type == "cuda"
+        return torch.autocast("cuda", torch.bfloat16) if on else contextlib.nullcontext()
+
+    @contextlib.contextmanager
+    def _no_sync(self, module: nn.Module, *, wanted: bool) -> Iterator[None]:
+        skip = wanted and isinstance(module, DistributedDataParallel)
+        with module.no_sync() if skip else contextlib.nullcontext():  # type: ignore[operator]
+            yield
+
+    def _config(self) -> dict[str, Any]:
+        size = self.recipe.data.size
+        config = self.task.config()
+        factor = 1
+        if isinstance(self.task, AutoencoderTask):
+            factor = self.task.module.autoencoder.config.factor
+        elif self.task.autoencoder is not None:
+            factor = self.task.autoencoder.config.factor
+        config["grids"] = [[size // factor, size // factor]]
+        return {**config, "sampling": to_table(self.recipe.sampling), "recipe": to_table(self.recipe)}
+
+    def save(self) -> None:
+        """Write a checkpoint (one process does)."""
+        if not self.process.leads:
+            return
+        is_flow = not isinstance(self.task, AutoencoderTask)
+        frozen = {}
+        if is_flow and self.task.autoencoder is not None:  # type: ignore[union-attr]
+            state = self.task.autoencoder.state_dict()  # type: ignore[union-attr]
+            frozen = {f"autoencoder.{k}": v for k, v in state.items()}
+        saved = checkpoints.Checkpoint(
+            step=self.step,
+            seconds=self.seconds,
+            config=self._config(),
+            weights={
+                "model": self.module.state_dict(),
+                **{name: average.weights for name, average in self.averages.items()},
+                "frozen": frozen,
+            },
+            optimizer=checkpoints.optimizer_weights(self.optimizers),
+            tokenizer=self.task.tokenizer.to_text() if is_flow else "",  # type: ignore[union-attr]
+            words=self.words,
+        )
+        checkpoints.save(saved, self.folder / "checkpoints", keep=self.recipe.log.keep_checkpoints)

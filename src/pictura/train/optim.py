@@ -1,0 +1,116 @@
+"""Optimisers, their learning-rate schedule, and the moving averages of the weights.
+
+Source  Loshchilov & Hutter 2019, AdamW; Jordan et al. 2024, Muon (the quintic Newton-Schulz iteration
+        and its coefficients), here in fp32 because half precision is many times slower on a CPU.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from pictura.train.recipe import TrainingSettings
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose matrices are made orthogonal before each step."""
+
+    def __init__(self, params: Iterable[nn.Parameter], *, lr: float, momentum: float = 0.95) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Update every matrix that has a gradient."""
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is None:
+                    continue
+                state = self.state[weight]
+                if not state:
+                    state["momentum"] = torch.zeros_like(weight)
+                momentum = state["momentum"]
+                momentum.lerp_(weight.grad, 1 - group["momentum"])
+                nesterov = torch.lerp(weight.grad, momentum, group["momentum"])
+                rows, columns = weight.shape
+                scale = max(1.0, rows / columns) ** 0.5
+                weight.add_(orthogonal(nesterov), alpha=-group["lr"] * scale)
+
+
+def orthogonal(matrix: Tensor, num_iterations: int = 5) -> Tensor:
+    """The nearest matrix with singular values of about 1 (within 0.7 to 1.2), by Newton-Schulz."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+    x = x / (x.norm() + 1e-7)
+    for _ in range(num_iterations):
+        square = x @ x.T
+        x = a * x + (b * square + c * square @ square) @ x
+    return x.T if matrix.shape[0] > matrix.shape[1] else x
+
+
+def make_optimizers(module: nn.Module, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
+    """The optimisers of `module`'s trainable parameters.
+
+    With `muon`, it takes the matrices inside `blocks`; embeddings, modulation and the layers at the
+    ends stay with AdamW.
+    """
+    named = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
+    muon = {n for n, p in named if settings.optimizer == "muon" and p.ndim == 2 and _is_block_matrix(n)}
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(
+            [p for n, p in named if n not in muon],
+            lr=settings.learning_rate,
+            betas=(0.9, 0.95),
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+    ]
+    if muon:
+        optimizers.append(Muon([p for n, p in named if n in muon], lr=settings.muon_learning_rate))
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["base_lr"] = group["lr"]
+    return optimizers
+
+
+def _is_block_matrix(name: str) -> bool:
+    return ".blocks." in f".{name}" and name.endswith("weight")
+
+
+def rate_factor(step: int, settings: TrainingSettings, *, spent: float = 0.0) -> float:
+    """Share of the full learning rate at a step: warm-up, constant, linear decay to zero.
+
+    Args:
+        step: optimiser steps done.
+        settings: of the run.
+        spent: share of the time budget that is gone, in [0, 1]; decays as steps do.
+    """
+    warm = min(1.0, (step + 1) / max(1, settings.warmup_steps))
+    progress = max(step / settings.num_steps, spent)
+    if settings.decay_fraction == 0:
+        return warm
+    return min(warm, max(0.0, (1 - progress) / settings.decay_fraction))
+
+
+class Average:
+    """Exponential moving average of a module's parameters and buffers."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.weights = {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, module: nn.Module, step: int) -> None:
+        """Move towards the module after optimiser step `step`; young averages move faster."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        mine, theirs = [], []
+        for name, value in module.state_dict().items():
+            if value.is_floating_point():
+                mine.append(self.weights[name])
+                theirs.append(value.detach())
+        torch._foreach_lerp_(mine, theirs, 1 - decay)
+
+    @torch.no_grad()
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over saved weights."""
+        for name, value in self.weights.items():
+            value.copy_(weights[name])

@@ -1,0 +1,205 @@
+"""Training recipes: a TOML file in, typed and checked settings out.
+
+Every table of the file is one dataclass below; a key that none of them has is an error that names the
+nearest one, so that a misspelt setting never passes as a default.
+"""
+
+import dataclasses
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pictura.core.errors import ConfigError, did_you_mean
+from pictura.store.models import Sampling
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataSettings:
+    """What is learnt from."""
+
+    kind: str = "captioned"
+    """`captioned`: the user's own pictures and captions. `scenes`: composed from a glyph pack.
+    `glyphs`: the single pictures of a glyph pack (for autoencoders)."""
+    path: str = ""
+    """Folder or file, relative to the recipe."""
+    size: int = 64
+    """Side of the training pictures, in pixels."""
+    cache: str = ""
+    """Where decoded pictures are kept between runs, relative to the recipe; empty keeps none."""
+    other: float = 0.0
+    """`scenes`: share of pictures outside the world list."""
+    flip: bool = False
+    """`captioned`: mirror pictures at random."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSettings:
+    """What is trained."""
+
+    preset: str = "xs"
+    """Of the family; for an autoencoder see `autoencoder_config`."""
+    autoencoder: str = ""
+    """`flow`: run, checkpoint or model folder whose autoencoder gives the space to paint in."""
+    autoencoder_config: dict[str, Any] = field(default_factory=dict)
+    """`autoencoder`: settings other than the defaults."""
+    init_from: str = ""
+    """Model name or folder to start from, its tokenizer included; empty starts from noise."""
+    vocab_size: int = 4096
+    max_tokens: int = 64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingSettings:
+    """How it is trained."""
+
+    num_steps: int = 100_000
+    """Optimiser steps in all."""
+    max_minutes: float = 0.0
+    """Stop after so many minutes of this stretch, with the decay done; 0 = no limit."""
+    batch_size: int = 16
+    """Pictures per process and per backward pass."""
+    accumulate: int = 1
+    """Backward passes per optimiser step."""
+    optimizer: str = "adamw"
+    """`adamw`, or `muon` (matrices of the blocks by Muon, the rest by AdamW)."""
+    learning_rate: float = 1e-3
+    muon_learning_rate: float = 1e-2
+    weight_decay: float = 0.0
+    warmup_steps: int = 200
+    decay_fraction: float = 0.2
+    """Last part of the run over which the rate falls linearly to zero."""
+    max_grad_norm: float = 1.0
+    ema_long: float = 0.9995
+    ema_short: float = 0.998
+    caption_dropout: float = 0.1
+    """Share of captions replaced by the empty one, for guidance."""
+    time_shift: float = 1.0
+    """Above 1, training times lean towards noise (t' = s t / (1 + (s - 1) t))."""
+    kl_weight: float = 1e-3
+    """`autoencoder`: weight of the KL term."""
+    compile: bool = False
+    """torch.compile of the training step; pays on CPUs with a C++ compiler, and on CUDA."""
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in ("adamw", "muon"):
+            raise ConfigError(f"training.optimizer must be 'adamw' or 'muon'; got {self.optimizer!r}.")
+        for name in ("num_steps", "batch_size", "accumulate"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"training.{name} must be at least 1; got {getattr(self, name)}.")
+        if not 0 <= self.decay_fraction <= 1:
+            raise ConfigError(f"training.decay_fraction must be in [0, 1]; got {self.decay_fraction}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogSettings:
+    """What is written along the way, in steps (0 = never)."""
+
+    metrics_every: int = 20
+    validate_every: int = 500
+    sample_every: int = 1000
+    checkpoint_every: int = 500
+    keep_checkpoints: int = 2
+    prompts: tuple[str, ...] = ()
+    """`flow`: prompts of the sample grids; empty takes validation captions."""
+
+
+SAMPLING = Sampling(solver="ab2", num_steps=12, guidance_scale=2.5, guidance_interval=(0.1, 0.9), shift=1.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """One training run."""
+
+    task: str
+    """`flow` or `autoencoder`."""
+    name: str
+    """Folder of the run inside `runs/`."""
+    seed: int = 0
+    data: DataSettings = field(default_factory=DataSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    sampling: Sampling = SAMPLING
+    """How the model paints unless told otherwise; part of what `pictura export` writes."""
+
+    def __post_init__(self) -> None:
+        if self.task not in ("flow", "autoencoder"):
+            raise ConfigError(
+                f"The recipe's task must be 'flow' or 'autoencoder'; got {self.task!r}. "
+                f"{did_you_mean(self.task, ('flow', 'autoencoder'))}"
+            )
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read and check a recipe file.
+
+    Raises:
+        ConfigError: the file is missing, is no TOML, or has a key or value that no setting allows.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"The recipe {path} cannot be read ({error.strerror}).") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The recipe {path} is not valid TOML: {error}.") from error
+    return from_table(Recipe, table, str(path))
+
+
+def from_table(cls: type[T], table: dict[str, Any], where: str) -> T:
+    """Build the dataclass `cls` from a table of a TOML or JSON file.
+
+    Args:
+        cls: a dataclass; fields that are dataclasses themselves are read from sub-tables.
+        table: names and values.
+        where: opens every message ("recipe.toml [training]").
+
+    Raises:
+        ConfigError: an unknown key, a missing key or a value of the wrong type.
+    """
+    hints = typing.get_type_hints(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    values = {}
+    for key, value in table.items():
+        if key not in fields:
+            raise ConfigError(f"{where}: there is no setting {key!r}. {did_you_mean(key, fields)}")
+        values[key] = _checked(hints[key], value, f"{where}: {key}")
+    for name, one in fields.items():
+        required = one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
+        if required and name not in values:
+            raise ConfigError(f"{where}: the setting {name!r} is missing.")
+    return cls(**values)
+
+
+def to_table(settings: Any) -> dict[str, Any]:
+    """The inverse of `from_table`, of plain values that JSON can hold."""
+    return dataclasses.asdict(settings)
+
+
+def _checked(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if not isinstance(value, dict):
+            raise ConfigError(f"{where} must be a table; got {value!r}.")
+        return from_table(hint, value, where)
+    origin = typing.get_origin(hint)
+    if origin is tuple:
+        arguments = typing.get_args(hint)
+        if not isinstance(value, (list, tuple)):
+            raise ConfigError(f"{where} must be a list; got {value!r}.")
+        if arguments[-1] is Ellipsis:
+            return tuple(_checked(arguments[0], v, where) for v in value)
+        if len(value) != len(arguments):
+            raise ConfigError(f"{where} must be a list of {len(arguments)} values; got {value!r}.")
+        return tuple(_checked(a, v, where) for a, v in zip(arguments, value, strict=True))
+    if isinstance(hint, types.UnionType):
+        hint = next(a for a in typing.get_args(hint) if a is not type(None))
+    kind = origin or hint
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ConfigError(f"{where} must be of type {kind.__name__}; got {value!r}.")
+    return value
