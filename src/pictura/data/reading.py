@@ -126,6 +126,6 @@ def _synonyms(thing: Thing) -> tuple[str, ...]:
 
 
 def _names(thing: Thing) -> tuple[str, ...]:
-    """Pack names, without a colour in front and without those that belong to one style."""
-    spoken = [n for n in thing.names if "@" not in n]
-    return tuple(n for n in spoken if n.split()[0] not in COLOURS)
+    """Pack names, without those that begin with a colour and single words that mean it in one style only."""
+    spoken = [name.partition("@") for name in thing.names]
+    return tuple(n for n, at, _ in spoken if n.split()[0] not in COLOURS and (not at or " " in n))

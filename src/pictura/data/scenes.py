@@ -134,7 +134,8 @@ class SceneSource:
         self._coloured = tuple(t for t in self._things if t.recolour)
         self._contents = arrange.contents(self.glyphs.images)
         self._means = mean_colour(self.glyphs.images)
-        self._taken = frozenset(_COLOUR_WORDS) | {w for t in world.things for w in t.phrase.split()}
+        spoken = (s for t in world.things for s in (t.phrase, t.plural or "", *t.synonyms, *t.names))
+        self._taken = frozenset(_COLOUR_WORDS).union(*(s.split() for s in spoken))
         mix = mix or SceneMix()
         self._kinds: tuple[Kind, ...] = tuple(f.name for f in fields(mix))  # type: ignore[misc]
         self._cumulative = list(itertools.accumulate(getattr(mix, k) for k in self._kinds))
