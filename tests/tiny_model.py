@@ -16,8 +16,8 @@ WORDS = ("a", "red", "fox", "blue", "ball", "green", "apple", "on", "white", "ba
 SAMPLING = Sampling(solver="ab2", num_steps=3, guidance_scale=2.0, guidance_interval=(0.2, 0.9), shift=1.0)
 
 
-def make_model(folder: Path, *, name: str = "tiny") -> ModelInfo:
-    """Export untrained networks of about 60 thousand weights, none of them zero, to `folder`."""
+def make_model(folder: Path, *, name: str = "tiny", std: float = 0.1) -> ModelInfo:
+    """Export untrained networks of about 60 thousand weights of deviation `std` to `folder`."""
     torch.manual_seed(0)
     tokenizer = Tokenizer.train(CAPTIONS, vocab_size=300, max_tokens=16)
     network = FlowTransformer(
@@ -30,7 +30,7 @@ def make_model(folder: Path, *, name: str = "tiny") -> ModelInfo:
         AutoencoderConfig(latent_channels=4, encoder_widths=(8, 8), decoder_widths=(8, 8))
     )
     for weight in (*network.parameters(), *autoencoder.parameters()):
-        torch.nn.init.normal_(weight, std=0.1)  # those that start at zero would hide mistakes
+        torch.nn.init.normal_(weight, std=std)  # those that start at zero would hide mistakes
     return export_model(
         folder,
         name=name,

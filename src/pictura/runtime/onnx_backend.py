@@ -43,7 +43,7 @@ class OnnxBackend:
             ModelError: a graph or the weights cannot be loaded.
         """
         self._model = model
-        self.latent_channels = int(model.configs["network"]["latent_channels"])
+        self.latent_channels = int(model.manifest["network"]["latent_channels"])
         weights = read_weights(model.path, strength=strength)
         if num_threads is None:
             self.num_threads, self._network = self._fastest(weights)
@@ -96,7 +96,7 @@ class OnnxBackend:
     def _call_seconds(self, session: ort.InferenceSession) -> float:
         """The best of three network calls of the real shape, after one to warm up."""
         h, w = self._model.grids[0]
-        tokens = np.zeros((1, 12, self._model.configs["text_encoder"]["width"]), dtype=np.float32)
+        tokens = np.zeros((1, 12, self._model.manifest["network"]["text_width"]), dtype=np.float32)
         inputs = {
             "x_t": np.zeros((1, self.latent_channels, h, w), dtype=np.float32),
             "t": np.ones(1, dtype=np.float32),

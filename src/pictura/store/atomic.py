@@ -32,6 +32,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: the disk is full, or the place cannot be written.
     """
+    path = path.absolute()
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _neighbour(path)
@@ -58,6 +59,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: the disk is full, or the place cannot be written.
     """
+    path = path.absolute()
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary, old = _neighbour(path), _neighbour(path)

@@ -55,12 +55,13 @@ class ModelInfo:
     """Picture pixels per latent pixel, along one side."""
     max_tokens: int
     sampling: Sampling
-    configs: Mapping[str, Mapping[str, Any]]
-    """Fields of the configs of `network`, `text_encoder` and `autoencoder` (empty: it paints pixels)."""
     graphs: Mapping[str, tuple[str, ...]]
     """Graph name (its file is NAME.onnx) to the names of the weights that it must be handed."""
     files: Mapping[str, str]
     """File name to SHA-256."""
+    manifest: Mapping[str, Any]
+    """All of `model.json`: `network`, `text_encoder` and `autoencoder` are the fields of their configs (the
+    last is None for a model that paints pixels)."""
 
     def verify(self) -> None:
         """Compare every file with its hash.
@@ -187,9 +188,9 @@ def _info(folder: Path, manifest: dict[str, Any]) -> ModelInfo:
             guidance_interval=(float(low), float(high)),
             shift=float(sampling["shift"]),
         ),
-        configs={part: dict(manifest[part] or {}) for part in ("network", "text_encoder", "autoencoder")},
         graphs={name: tuple(weights) for name, weights in manifest["graphs"].items()},
         files=files,
+        manifest=manifest,
     )
 
 

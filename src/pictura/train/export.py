@@ -6,6 +6,7 @@ In: networks, tokenizer, word list and what the card says. Out: the folder descr
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,19 +19,21 @@ from safetensors.torch import save
 from torch import Tensor
 
 import pictura
-from pictura.core.errors import ModelError
+from pictura.core.errors import ConfigError, ModelError, StorageError, TrainingError
 from pictura.core.types import Conditioning
-from pictura.encode.autoencoder import Autoencoder
-from pictura.encode.text_encoder import TextEncoder
+from pictura.encode.autoencoder import Autoencoder, AutoencoderConfig
+from pictura.encode.text_encoder import TextEncoder, TextEncoderConfig
 from pictura.encode.tokenizer import Tokenizer
 from pictura.families.flow.backend import FlowParts, PixelSpace
-from pictura.families.flow.model import FlowTransformer
+from pictura.families.flow.model import FlowConfig, FlowTransformer
 from pictura.runtime.onnx_backend import open_graph
 from pictura.store.atomic import atomic_folder
 from pictura.store.models import FORMAT, MANIFEST, ModelInfo, Sampling, file_hash, read_model
 from pictura.store.weights import WEIGHTS, read_weights
+from pictura.train import checkpoint
 from pictura.train.card import model_card
 from pictura.train.graphs import make_graphs
+from pictura.train.recipe import from_table
 
 TOLERANCE = 1e-4
 """Largest difference between torch and ONNX, relative to the largest number where that is above 1."""
@@ -46,7 +49,7 @@ class Provenance:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
     training: str = ""
-    """How long, on what, by which weights: a sentence for the card."""
+    """On what machine and how it went: sentences for the card."""
 
 
 def export_model(
@@ -80,9 +83,14 @@ def export_model(
         What the new folder says about itself.
 
     Raises:
+        ConfigError: the name cannot be a model's.
         ModelError: weights do not fit fp16, or ONNX and torch differ.
-        StorageError: the disk is full or the place cannot be written.
+        StorageError: the disk is full, or the place cannot be written or holds something else.
     """
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
+        raise ConfigError(f"A model's name is lower-case letters, digits, '.', '_' and '-'; got {name!r}.")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+        raise StorageError(f"{folder} is a folder of something else than a model. Choose another place.")
     parts = FlowParts(network, text_encoder, autoencoder or PixelSpace())
     factor = autoencoder.config.factor if autoencoder else 1
     channels = autoencoder.config.image_channels if autoencoder else network.config.latent_channels
@@ -122,6 +130,55 @@ def export_model(
     return read_model(folder)
 
 
+def export_checkpoint(
+    run: Path, folder: Path, *, name: str, weights: str = "ema_long", provenance: Provenance | None = None
+) -> ModelInfo:
+    """Export the newest checkpoint of a training run.
+
+    Args:
+        run: folder of a run, or of one checkpoint.
+        folder: of the model, as in `export_model`.
+        name: of the model.
+        weights: which of the checkpoint's weights: ``ema_long``, ``ema_short`` or ``model``.
+        provenance: for the card; the recipe and the length of the training are filled in.
+
+    Returns:
+        What the new folder says about itself.
+
+    Raises:
+        TrainingError: there is no whole checkpoint, or it does not hold a painter.
+    """
+    found = checkpoint.find_latest(run)
+    if found is None:
+        raise TrainingError(f"{run} holds no checkpoint. Name the folder of a run, such as runs/default.")
+    saved = checkpoint.load(found)
+    if "network" not in saved.config or weights not in saved.weights:
+        raise TrainingError(f"{found} holds no painter with weights {weights!r}: it cannot be exported.")
+    config, tensors = saved.config, {**saved.weights.get("frozen", {}), **saved.weights[weights]}
+    network = FlowTransformer(from_table(FlowConfig, config["network"], "network"))
+    text_encoder = TextEncoder(from_table(TextEncoderConfig, config["text_encoder"], "text_encoder"))
+    autoencoder = None
+    if config.get("autoencoder"):
+        autoencoder = Autoencoder(from_table(AutoencoderConfig, config["autoencoder"], "autoencoder"))
+    FlowParts(network, text_encoder, autoencoder or PixelSpace()).load_state_dict(tensors)
+    given = provenance or Provenance()
+    trained = f"{saved.step} steps in {saved.seconds / 3600:.1f} hours; the weights are its {weights!r}."
+    return export_model(
+        folder,
+        name=name,
+        network=network,
+        text_encoder=text_encoder,
+        autoencoder=autoencoder,
+        tokenizer=Tokenizer.from_text(saved.tokenizer, max_tokens=config["max_tokens"]),
+        words=saved.words,
+        grids=[(h, w) for h, w in config["grids"]],
+        sampling=from_table(Sampling, config["sampling"], "sampling"),
+        provenance=dataclasses.replace(
+            given, recipe=config["recipe"], training=f"{trained} {given.training}".strip()
+        ),
+    )
+
+
 def verify_export(folder: Path) -> None:
     """Compare ONNX Runtime with torch on the weights of a model folder, at two shapes and text lengths.
 
@@ -135,9 +192,8 @@ def verify_export(folder: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     p, (h, w) = parts.network.config.patch_size, model.grids[0]
     for (rows, cols), num_tokens in (((h, w), 1), ((h + p, w + 3 * p), 7)):
-        token_ids = torch.randint(
-            model.configs["text_encoder"]["vocab_size"], (1, num_tokens), generator=generator
-        )
+        vocab_size = parts.text_encoder.config.vocab_size
+        token_ids = torch.randint(vocab_size, (1, num_tokens), generator=generator)
         mask = torch.ones_like(token_ids, dtype=torch.bool)
         x_t = torch.randn(1, parts.network.config.latent_channels, rows, cols, generator=generator)
         t = torch.rand(1, generator=generator)

@@ -53,7 +53,7 @@ class FlowParts(nn.Module):
         Raises:
             ModelError: the weights do not fit the configs.
         """
-        configs = model.configs
+        configs = model.manifest
         autoencoder = configs["autoencoder"]
         parts = cls(
             FlowTransformer(FlowConfig(**configs["network"])),

@@ -1,0 +1,53 @@
+"""`pictura export`: a training run in, a model folder that paints out."""
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from pictura.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pictura.train.export import Provenance
+
+Weights = Literal["ema_long", "ema_short", "model"]
+
+
+def command(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, or of one checkpoint.")],
+    name: Annotated[str, typer.Option(help="Name of the model.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Model folder to write. [default: NAME among your own models]")
+    ] = None,
+    weights: Annotated[Weights, typer.Option(help="Which weights of the run.")] = "ema_long",
+    card: Annotated[
+        Path | None, typer.Option(help="TOML for the model card: licence, data, metrics, training.")
+    ] = None,
+) -> None:
+    """Turn a training run into a model folder that paints."""
+    from pictura.store.models import home
+    from pictura.train.export import export_checkpoint  # heavy: torch
+
+    folder = out or home() / "models" / name
+    model = export_checkpoint(
+        run, folder, name=name, weights=weights, provenance=read_card(card) if card else None
+    )
+    typer.echo(f"{model.path}  {model.size_mb} MB  torch and ONNX agree")
+    typer.echo(f'Paint with it: pictura imagine "a red apple" --model {name if out is None else folder}')
+
+
+def read_card(path: Path) -> "Provenance":
+    """Read what a model card says beyond the run: licence, data, metrics, training.
+
+    Raises:
+        ConfigError: the file is missing, no TOML, or has an unknown key.
+    """
+    from pictura.train.export import Provenance
+    from pictura.train.recipe import from_table
+
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"The card {path} cannot be read as TOML ({error}).") from error
+    return from_table(Provenance, table, str(path))

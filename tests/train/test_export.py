@@ -1,0 +1,70 @@
+"""An export is whole, small, and proven equal to torch before it appears."""
+
+import shutil
+from pathlib import Path
+
+import onnx
+import pytest
+from safetensors.numpy import load_file
+
+from pictura.core.errors import ConfigError, ModelError, StorageError
+from pictura.families.flow.backend import FlowParts
+from pictura.store.models import ModelInfo, read_model
+from pictura.train.export import verify_export
+from tests.tiny_model import make_model
+
+
+@pytest.fixture
+def folder(tiny_home: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_home / "models" / "tiny", tmp_path / "tiny"))
+
+
+def test_every_weight_is_named_by_a_graph_and_held_by_none(folder: Path) -> None:
+    weights = load_file(folder / "weights.safetensors")
+    assert {str(array.dtype) for array in weights.values()} == {"float16"}
+    model = read_model(folder)
+    assert set().union(*model.graphs.values()) == set(weights)
+    for name, wanted in model.graphs.items():
+        graph = onnx.load(folder / f"{name}.onnx", load_external_data=False).graph
+        outside = {t.name for t in graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL}
+        assert outside == set(wanted)
+    assert sum(path.stat().st_size for path in folder.glob("*.onnx")) < 100_000
+
+
+def test_the_card_says_data_sampling_and_hashes(folder: Path) -> None:
+    card = (folder / "README.md").read_text()
+    assert "- nothing: the weights are random" in card
+    assert "3 steps of ab2, guidance 2 for t in [0.2, 0.9]" in card
+    assert "It paints at 32x32, 40x24, 24x40 pixels" in card
+    assert read_model(folder).files["weights.safetensors"] in card
+
+
+def test_a_graph_that_differs_from_torch_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    verify_export(folder)
+    read = FlowParts.from_folder
+
+    def changed(model: ModelInfo) -> FlowParts:
+        parts = read(model)
+        parts.network.patch_out.bias.add_(1e-3)
+        return parts
+
+    monkeypatch.setattr(FlowParts, "from_folder", changed)
+    with pytest.raises(ModelError, match=r"^network\.onnx differs from torch by \d.*e-0[23] at 8x8; at most"):
+        verify_export(folder)
+
+
+def test_other_folders_are_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(StorageError, match=r"is a folder of something else than a model\. Choose another"):
+        make_model(tmp_path)
+    with pytest.raises(ConfigError, match=r"^A model's name is lower-case letters, .*; got '\.\./x'\.$"):
+        make_model(tmp_path / "x", name="../x")
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_weights_too_large_for_fp16_leave_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(
+        ModelError, match=r"^These weights are not finite in fp16: .*The training diverged\.$"
+    ):
+        make_model(tmp_path / "tiny", std=1e6)
+    assert list(tmp_path.iterdir()) == []
