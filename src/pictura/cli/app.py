@@ -13,7 +13,7 @@ from pictura.core.errors import MissingExtraError, PicturaError, StorageError
 
 COMMANDS = {
     "imagine": "Paint pictures of a sentence.",
-    "train": "Train a model by a recipe.",
+    "train": "Train a model by RECIPE; run it again to go on where it stopped.",
     "export": "Turn a training run into a model folder that paints.",
     "models": "List the models that can be used.",
     "data": "Inspect and pack captioned image sets.",
