@@ -1,6 +1,7 @@
 """Every command and snippet of the README is run, and every link of the documentation leads somewhere."""
 
 import csv
+import importlib
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from docs.write_cli import help_text, names
+from pictura.pipeline import TORCH_BACKENDS
 from pictura.store.models import EMBEDDED, MANIFEST
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -119,3 +121,10 @@ def test_every_option_stands_on_the_page_of_commands() -> None:
             re.findall(r"--[a-z][a-z-]*", section)
         )
         assert not missing, f"`make docs` would add {missing} to pictura {name}"
+
+
+def test_every_family_has_its_page_with_every_preset() -> None:
+    for name in TORCH_BACKENDS:
+        presets = importlib.import_module(f"pictura.families.{name}.presets").PRESETS
+        page = (ROOT / "docs" / "families" / f"{name}.md").read_text(encoding="utf-8")
+        assert [preset for preset in presets if f"`{preset}`" not in page] == []

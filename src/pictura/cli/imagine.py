@@ -80,7 +80,10 @@ def command(
         stem = free_stem(out, f"{slug(pictures[0].prompt)}-{pictures[0].seed}")
         names = _write(pictures, folder, stem, format_, with_grid=not no_grid)
     result = _describe(pictures, [out / name for name in names], time.perf_counter() - start, notices)
-    typer.echo(json.dumps(result) if as_json else _as_text(result), nl=as_json)
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        _tell(result)
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -186,8 +189,8 @@ def _describe(
     }
 
 
-def _as_text(result: dict[str, Any]) -> str:
-    """What a person reads: notices, one path a line, then seed, seconds and scaling."""
+def _tell(result: dict[str, Any]) -> None:
+    """Tell a person: notices on stderr, then one path a line, then seed, seconds and scaling."""
     for notice in result["notices"]:
         typer.echo(f"Note: {notice}", err=True)
     paths = [*result["pictures"], *([result["grid"]] if result["grid"] else [])]
@@ -195,4 +198,4 @@ def _as_text(result: dict[str, Any]) -> str:
     facts = [f"seed {result['seed']}", f"{result['elapsed_s']:.1f} s", f"model {result['model']}"]
     if settings.get("painted_size") != settings.get("size"):
         facts.append("painted at {}x{}, scaled to {}x{}".format(*settings["painted_size"], *settings["size"]))
-    return "\n".join([*paths, " · ".join(facts)]) + "\n"
+    typer.echo("\n".join([*paths, " · ".join(facts)]))
