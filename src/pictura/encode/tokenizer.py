@@ -73,6 +73,10 @@ class Tokenizer:
         """Ids of one caption, opened by ``<s>``, cut at `max_tokens`."""
         return [START, *self._inner.encode(normalise(text)).ids][: self.max_tokens]
 
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text that ids say, special tokens left out."""
+        return self._inner.decode(list(ids), skip_special_tokens=True)
+
     def count(self, text: str) -> int:
         """How many tokens `text` has before any cut, ``<s>`` included."""
         return 1 + len(self._inner.encode(normalise(text)).ids)

@@ -200,8 +200,8 @@ def _flow_task(
     else:
         tokenizer = Tokenizer.train(captions, vocab_size=model.vocab_size, max_tokens=model.max_tokens)
         preset = get_preset(model.preset)
-        channels = {"latent_channels": autoencoder.config.latent_channels} if autoencoder else {}
-        network_table = {**preset.network, **channels}
+        channels = autoencoder.config.latent_channels if autoencoder else 4
+        network_table = {**preset.network, "latent_channels": channels}
         text_table = {**preset.text_encoder, "vocab_size": tokenizer.vocab_size}
     network = FlowTransformer(from_table(FlowConfig, network_table, "network"))
     text_encoder = TextEncoder(from_table(TextEncoderConfig, text_table, "text_encoder"))

@@ -1,0 +1,53 @@
+"""Recipes: typed, checked, never guessed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pictura.core.errors import ConfigError
+from pictura.train.recipe import Recipe, from_table, load_recipe, to_table
+
+RECIPES = Path(__file__).resolve().parents[2] / "recipes"
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda p: p.name)
+def test_every_recipe_of_ours_is_valid(path: Path) -> None:
+    assert load_recipe(path).name
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"training": {"learning_rat": 1}}, "no setting 'learning_rat'. Did you mean 'learning_rate'"),
+        ({"training": {"batch_size": "many"}}, "batch_size must be of type int; got 'many'"),
+        ({"training": {"batch_size": True}}, "batch_size must be of type int; got True"),
+        ({"training": {"batch_size": 0}}, "batch_size must be at least 1; got 0"),
+        ({"training": {"optimizer": "adam"}}, "must be 'adamw' or 'muon'; got 'adam'"),
+        ({"training": 3}, "training must be a table; got 3"),
+        ({"sampling": {"guidance_interval": [1]}}, "guidance_interval must be a list of 2 values"),
+        ({"task": "flwo"}, "got 'flwo'. Did you mean 'flow'?"),
+    ],
+)
+def test_a_wrong_setting_is_named(table: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message.replace("?", r"\?")):
+        from_table(Recipe, {"task": "flow", "name": "x", **table}, "recipe.toml")
+
+
+def test_a_missing_name_is_named() -> None:
+    with pytest.raises(ConfigError, match="the setting 'name' is missing"):
+        from_table(Recipe, {"task": "flow"}, "recipe.toml")
+
+
+def test_a_file_that_is_missing_or_no_toml_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_recipe(tmp_path / "none.toml")
+    (tmp_path / "bad.toml").write_text("task = ")
+    with pytest.raises(ConfigError, match=r"bad\.toml is not valid TOML"):
+        load_recipe(tmp_path / "bad.toml")
+
+
+def test_a_recipe_survives_json() -> None:
+    recipe = from_table(Recipe, {"task": "flow", "name": "x", "log": {"prompts": ["a cat"]}}, "here")
+    assert from_table(Recipe, json.loads(json.dumps(to_table(recipe))), "there") == recipe
