@@ -51,6 +51,14 @@ def test_colours_of_transparent_pixels_do_not_bleed() -> None:
     assert (to_square(picture, 4)[0] == 0).all()
 
 
+def test_no_colour_exceeds_its_alpha_where_the_filter_overshoots() -> None:
+    picture = Image.new("RGBA", (64, 64), (0, 0, 0, 128))
+    picture.paste((255, 255, 255, 128), (0, 0, 27, 64))
+    square = to_square(picture, 16)
+    assert (square[:3] <= square[3:]).all()
+    assert square[0].max() == 128
+
+
 def test_opaque_pictures_are_cropped_and_drawings_padded() -> None:
     wide = Image.new("RGB", (30, 10), "red")
     wide.paste("blue", (0, 0, 10, 10))
@@ -89,6 +97,8 @@ def test_a_batch_depends_on_seed_and_position_alone(batches: CaptionedBatches) -
     later = batches.batch(7, 4)
     for position in (0, 100, 3):
         batches.batch(position, 4)
+    other = CaptionedBatches(batches._images, batches._captions, seed=4)
+    assert [other.batch(p, 4).captions for p in range(5)] != [batches.batch(p, 4).captions for p in range(5)]
     again = batches.batch(7, 4)
     assert later.captions == again.captions
     assert np.array_equal(later.images, again.images)

@@ -85,6 +85,7 @@ def test_a_truncated_file_is_refused_in_every_format(kind: str) -> None:
     [
         (b"", "an empty file came"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "41 bytes of something else came"),
+        (b"P6 1 1 255 abc", "14 bytes of something else came"),  # a PPM, which Pillow could read
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "24 bytes of something else came"),  # would start another program
     ],
 )
