@@ -14,8 +14,8 @@ from pictura.cli.data import app
 from pictura.core.errors import ConfigError, DataError
 from pictura.core.images import pil_of_uint8, uint8_of
 from pictura.data.batches import load_captioned
+from pictura.data.layouts.parquet import pack_note
 from pictura.data.pack import CAP_DB, encode, pack, psnr, summary
-from pictura.data.parquet import pack_note
 from pictura.data.sources import open_source
 
 Draw = Callable[..., bytes]

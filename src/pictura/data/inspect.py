@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pictura.data.parquet import pack_note
+from pictura.data.layouts.parquet import pack_note
 from pictura.data.records import Progress, Record, Source
 from pictura.data.resize import is_transparent
 from pictura.data.splits import split_of_record

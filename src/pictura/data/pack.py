@@ -19,7 +19,7 @@ from PIL import Image
 from pictura.core.errors import ConfigError
 from pictura.core.images import from_uint8, on_background, pil_of_uint8, uint8_of
 from pictura.data.extras import need
-from pictura.data.parquet import PACK_KEY
+from pictura.data.layouts.parquet import PACK_KEY
 from pictura.data.records import Progress, Record, Source
 from pictura.data.resize import is_smaller, is_transparent, to_square
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pictura.core.errors import DataError
-from pictura.data import coco, cub, folder, parquet, webdataset
+from pictura.data.layouts import coco, cub, folder, parquet, webdataset
 from pictura.data.records import Source
 
 LOOKED_FOR = (

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pictura.core.errors import DataError
-from pictura.data.folder import read_text
+from pictura.data.layouts.folder import read_text
 from pictura.data.records import Record, Source, as_captions
 from pictura.data.splits import class_disjoint
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pictura.core.errors import DataError
-from pictura.data.folder import read_text
+from pictura.data.layouts.folder import read_text
 from pictura.data.records import Record, Source, as_captions
 from pictura.data.splits import SPLITS, canonical
 
