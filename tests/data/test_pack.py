@@ -128,8 +128,10 @@ def test_the_command_writes_the_pack_whole_or_not_at_all(
     told = json.loads(run.stdout)
     assert (told["num_pictures"], told["num_bytes"]) == (4, out.stat().st_size)
     before = out.read_bytes()
-    failed = CliRunner().invoke(app, ["pack", str(text_folder(4, 1)), "--out", str(out)])
-    assert isinstance(failed.exception, DataError)
+    bad = text_folder(4, 1)
+    for target in (out, out.with_name("new.parquet")):
+        failed = CliRunner().invoke(app, ["pack", str(bad), "--out", str(target)])
+        assert isinstance(failed.exception, DataError)
     assert out.read_bytes() == before
     assert [path.name for path in out.parent.iterdir()] == ["p.parquet"]
 
