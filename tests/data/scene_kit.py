@@ -60,7 +60,7 @@ def square(size: int, shape: int) -> NDArray[np.uint8]:
     q = size // 8
     rows, columns = [(slice(q, -q), slice(q, -q)), (slice(0, size), slice(2 * q, -2 * q))][shape % 2]
     if shape == 2:
-        rows, columns = slice(3 * q, -q), slice(0, size)
+        rows, columns = slice(3 * q, -q), slice(0, -2 * q)  # not symmetric: mirror images differ
     image[:3, rows, columns] = 150
     image[3, rows, columns] = 255
     return image
