@@ -1,5 +1,7 @@
 """A whole model folder of tiny untrained networks, for every test that needs one."""
 
+import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -7,17 +9,20 @@ import torch
 from pictura.encode.autoencoder import Autoencoder, AutoencoderConfig
 from pictura.encode.text_encoder import TextEncoder, TextEncoderConfig
 from pictura.encode.tokenizer import Tokenizer
+from pictura.families.flow.backend import FlowParts
 from pictura.families.flow.model import FlowConfig, FlowTransformer
 from pictura.store.models import ModelInfo, Sampling
-from pictura.train.export import Provenance, export_model
+from pictura.train import checkpoint
+from pictura.train.export import Provenance, export_checkpoint
 
 CAPTIONS = ("a red fox", "a blue ball", "a green apple on a white background")
 WORDS = ("a", "red", "fox", "blue", "ball", "green", "apple", "on", "white", "background")
+PROVENANCE = Provenance(data=("nothing: the weights are random",), training="Not trained at all.")
 SAMPLING = Sampling(solver="ab2", num_steps=3, guidance_scale=2.0, guidance_interval=(0.2, 0.9), shift=1.0)
 
 
 def make_model(folder: Path, *, name: str = "tiny", std: float = 0.1) -> ModelInfo:
-    """Export untrained networks of about 60 thousand weights of deviation `std` to `folder`."""
+    """Export untrained networks of about 60 thousand weights, of deviation `std`, by way of a checkpoint."""
     torch.manual_seed(0)
     tokenizer = Tokenizer.train(CAPTIONS, vocab_size=300, max_tokens=16)
     network = FlowTransformer(
@@ -31,15 +36,23 @@ def make_model(folder: Path, *, name: str = "tiny", std: float = 0.1) -> ModelIn
     )
     for weight in (*network.parameters(), *autoencoder.parameters()):
         torch.nn.init.normal_(weight, std=std)  # those that start at zero would hide mistakes
-    return export_model(
-        folder,
-        name=name,
-        network=network,
-        text_encoder=text_encoder,
-        autoencoder=autoencoder,
-        tokenizer=tokenizer,
+    parts = FlowParts(network, text_encoder, autoencoder)
+    saved = checkpoint.Checkpoint(
+        step=7,
+        seconds=1800,
+        config={
+            "network": asdict(network.config),
+            "text_encoder": asdict(text_encoder.config),
+            "autoencoder": asdict(autoencoder.config),
+            "max_tokens": 16,
+            "grids": [[8, 8], [6, 10], [10, 6]],
+            "sampling": asdict(SAMPLING),
+            "recipe": {"task": "flow"},
+        },
+        weights={"ema_long": parts.state_dict()},
+        tokenizer=tokenizer.to_text(),
         words=WORDS,
-        grids=[(8, 8), (6, 10), (10, 6)],
-        sampling=SAMPLING,
-        provenance=Provenance(data=("nothing: the weights are random",), training="Not trained."),
     )
+    with tempfile.TemporaryDirectory() as run:
+        checkpoint.save(saved, Path(run) / "checkpoints")
+        return export_checkpoint(Path(run), folder, name=name, provenance=PROVENANCE)

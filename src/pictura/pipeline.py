@@ -56,6 +56,7 @@ TORCH_BACKENDS = Registry(
     "family", {"flow": "pictura.families.flow.backend:TorchBackend"}, group="pictura.families"
 )
 
+_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _SETTINGS = ("num_steps", "guidance_scale", "guidance_interval", "solver", "shift", "size")
 
 OnStep = Callable[[int, int], None]
@@ -164,7 +165,7 @@ class Painter:
         """What a person should know before painting `prompt`: words the model never saw, and cut ends."""
         found = []
         known = set(self._words)
-        for word in dict.fromkeys(re.findall(r"[^\W_]+", normalise(prompt))):
+        for word in dict.fromkeys(_WORD.findall(normalise(prompt))):
             if word not in known and not word.isdigit():
                 near = difflib.get_close_matches(word, self._words, n=3, cutoff=0.6)
                 hint = f" Near it: {', '.join(near)}." if near else ""

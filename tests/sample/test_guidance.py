@@ -45,9 +45,9 @@ def test_scale_one_is_off_and_costs_one_call() -> None:
     assert guided(with_prompt, Counted(0.5), guidance_scale=1.0) is with_prompt
 
 
-@pytest.mark.parametrize("scale", [0.5, -1.0, 101.0, float("nan")])
+@pytest.mark.parametrize("scale", [-1.0, 51.0, float("nan")])
 def test_scales_out_of_range_are_refused(scale: float) -> None:
-    with pytest.raises(ConfigError, match=r"guidance_scale must be from 1 \(off\) to 100; got"):
+    with pytest.raises(ConfigError, match=r"guidance_scale must be from 0 to 50 \(1 = off\); got"):
         guided(Counted(1), Counted(0), guidance_scale=scale)
 
 

@@ -6,7 +6,10 @@ from pathlib import Path
 import onnx
 import pytest
 from safetensors.numpy import load_file
+from typer.testing import CliRunner
 
+from pictura.cli.app import app
+from pictura.cli.export import read_card
 from pictura.core.errors import ConfigError, ModelError, StorageError
 from pictura.families.flow.backend import FlowParts
 from pictura.store.models import ModelInfo, read_model
@@ -36,6 +39,7 @@ def test_the_card_says_data_sampling_and_hashes(folder: Path) -> None:
     assert "- nothing: the weights are random" in card
     assert "3 steps of ab2, guidance 2 for t in [0.2, 0.9]" in card
     assert "It paints at 32x32, 40x24, 24x40 pixels" in card
+    assert "7 steps in 0.5 hours; the weights are its 'ema_long'. Not trained at all." in card
     assert read_model(folder).files["weights.safetensors"] in card
 
 
@@ -51,6 +55,15 @@ def test_a_graph_that_differs_from_torch_is_refused(folder: Path, monkeypatch: p
     monkeypatch.setattr(FlowParts, "from_folder", changed)
     with pytest.raises(ModelError, match=r"^network\.onnx differs from torch by \d.*e-0[23] at 8x8; at most"):
         verify_export(folder)
+
+
+def test_the_command_exports_a_run_and_refuses_what_is_none(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["export", str(tmp_path), "--name", "x", "--out", str(tmp_path / "x")])
+    assert (result.exit_code, result.stdout) == (10, "")
+    assert f"Error: {tmp_path} holds no checkpoint. Name the folder of a run" in result.stderr
+    (tmp_path / "card.toml").write_text('licence = "CC0-1.0"\ndata = ["mine"]\nlicense = "x"')
+    with pytest.raises(ConfigError, match=r"there is no setting 'license'\. Did you mean 'licence'\?"):
+        read_card(tmp_path / "card.toml")
 
 
 def test_other_folders_are_never_replaced(tmp_path: Path) -> None:

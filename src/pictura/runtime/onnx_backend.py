@@ -94,7 +94,9 @@ class OnnxBackend:
         return best
 
     def _call_seconds(self, session: ort.InferenceSession) -> float:
-        """The best of three network calls of the real shape, after one to warm up."""
+        """Mean of three network calls of the real shape, after one to warm up. The mean, because on a busy
+        machine threads that wait for each other are fast now and then and slow on the whole.
+        """
         h, w = self._model.grids[0]
         tokens = np.zeros((1, 12, self._model.manifest["network"]["text_width"]), dtype=np.float32)
         inputs = {
@@ -103,12 +105,11 @@ class OnnxBackend:
             "tokens": tokens,
             "mask": np.ones(tokens.shape[:2], dtype=np.bool_),
         }
-        seconds = []
-        for _ in range(4):
-            start = time.perf_counter()
+        session.run(None, inputs)
+        start = time.perf_counter()
+        for _ in range(3):
             session.run(None, inputs)
-            seconds.append(time.perf_counter() - start)
-        return min(seconds[1:])
+        return (time.perf_counter() - start) / 3
 
 
 def open_graph(

@@ -8,6 +8,8 @@ Units   t in [0, 1], 1 = noise; guidance_scale 1 = off.
 from pictura.core.errors import ConfigError
 from pictura.core.types import Array, Velocity
 
+MAX_GUIDANCE = 50
+
 
 def guided(
     with_prompt: Velocity,
@@ -21,7 +23,7 @@ def guided(
     Args:
         with_prompt: velocity given the prompt.
         without_prompt: velocity given the empty prompt; called only where guidance is on.
-        guidance_scale: s in v_without + s (v_with - v_without), at least 1 (1 = off).
+        guidance_scale: s in v_without + s (v_with - v_without), 0 to 50; 1 = off.
         interval: the times (lowest, highest) at which guidance is on, both ends included.
 
     Returns:
@@ -31,8 +33,8 @@ def guided(
         ConfigError: the scale or the interval is out of range.
     """
     low, high = interval
-    if not 1 <= guidance_scale <= 100:
-        raise ConfigError(f"guidance_scale must be from 1 (off) to 100; got {guidance_scale}.")
+    if not 0 <= guidance_scale <= MAX_GUIDANCE:
+        raise ConfigError(f"guidance_scale must be from 0 to {MAX_GUIDANCE} (1 = off); got {guidance_scale}.")
     if not 0 <= low <= high <= 1:
         raise ConfigError(f"The guidance interval must be 0 <= low <= high <= 1; got {low} to {high}.")
     if guidance_scale == 1:
