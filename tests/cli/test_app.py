@@ -98,12 +98,6 @@ def test_wrong_use_is_json_too_when_json_is_asked_for(args: tuple[str, ...]) -> 
     assert "nonsense" in json.loads(result.stdout)["message"]
 
 
-def test_models_prints_a_json_list_of_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PICTURA_HOME", str(tmp_path))
-    for model in json.loads(call("models", "--json").stdout):
-        assert set(model) == {"name", "family", "kind", "size_mb", "licence", "metrics", "path"}
-
-
 def test_doctor_reports_and_exits_by_whether_all_is_well(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

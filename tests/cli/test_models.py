@@ -1,0 +1,61 @@
+"""`pictura models` and `pictura doctor`: what is there, and what is wrong with it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from pictura.cli.app import app
+
+
+def call(*args: str) -> Result:
+    return CliRunner().invoke(app, args)
+
+
+@pytest.fixture
+def models(tiny_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of models that may be damaged; it holds `tiny`."""
+    shutil.copytree(tiny_home, tmp_path / "home")
+    monkeypatch.setenv("PICTURA_HOME", str(tmp_path / "home"))
+    return tmp_path / "home" / "models"
+
+
+def test_a_model_is_listed_with_what_programs_need(models: Path) -> None:
+    listed = {model["name"]: model for model in json.loads(call("models", "--json").stdout)}
+    tiny = listed["tiny"]
+    assert set(tiny) == {"name", "family", "kind", "size_mb", "licence", "metrics", "path"}
+    assert (tiny["family"], tiny["kind"], tiny["path"]) == ("flow", "painter", str(models / "tiny"))
+    assert tiny["size_mb"] > 0
+
+
+def test_a_person_reads_the_same_in_columns(models: Path) -> None:
+    head, *rows, foot = call("models").stdout.splitlines()
+    assert head.split() == ["name", "family", "kind", "MB", "licence", "scores", "path"]
+    assert any(row.startswith("tiny ") and row.endswith(str(models / "tiny")) for row in rows)
+    assert str(models) in foot
+
+
+def test_an_unreadable_model_is_named_and_left_out(models: Path) -> None:
+    (models / "broken").mkdir()
+    (models / "broken" / "model.json").write_text("{")
+    result = call("models", "--json")
+    assert result.exit_code == 0
+    assert "broken" not in result.stdout
+    assert result.stderr.startswith(f"Left out: {models / 'broken' / 'model.json'}")
+
+
+def test_doctor_says_what_to_do_about_a_damaged_model(models: Path) -> None:
+    (models / "tiny" / "words.txt").write_text("changed")
+    result = call("doctor", "--json")
+    checks = {check["name"]: check for check in json.loads(result.stdout)["checks"]}
+    assert result.exit_code == 1
+    assert "words.txt is damaged" in checks["model tiny"]["advice"]
+
+
+def test_doctor_finds_no_fault_with_an_intact_model(models: Path) -> None:
+    checks = {check["name"]: check for check in json.loads(call("doctor", "--json").stdout)["checks"]}
+    assert checks["model tiny"]["advice"] is None
+    assert "intact" in checks["model tiny"]["value"]
+    assert str(models) in checks["models looked for"]["value"]
