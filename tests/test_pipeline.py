@@ -13,14 +13,16 @@ from pictura.core.errors import (
     ConfigError,
     DeviceError,
     MetadataError,
+    MissingExtraError,
     ModelError,
     ModelNotFoundError,
     PromptError,
     SizeError,
 )
 from pictura.core.types import Conditioning
-from pictura.pipeline import Painter, Picture, nearest_grid
+from pictura.pipeline import Painter, Picture
 from pictura.runtime.onnx_backend import Floats, OnnxBackend
+from pictura.sample.sizes import nearest_grid
 
 PROMPT = "a red fox"
 
@@ -191,6 +193,23 @@ def test_settings_out_of_range_are_refused(painter: Painter) -> None:
         pictura.load("tiny", device="gpu")
     with pytest.raises(ModelNotFoundError, match=r"^No model is named 'tinny'\. Did you mean 'tiny'\?$"):
         pictura.load("tinny")
+
+
+def test_cuda_without_torch_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(
+        MissingExtraError, match=r"^Painting on CUDA needs torch: pip install 'pictura\[train\]'$"
+    ):
+        pictura.load("tiny", device="cuda")
+    assert pictura.load("tiny").device == "cpu"
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("compile_", [False, True])
+def test_on_cuda_a_picture_does_not_depend_on_its_neighbours(compile_: bool) -> None:
+    on_cuda = pictura.load("tiny", device="cuda", compile=compile_)
+    many, few = (on_cuda.paint(PROMPT, seed=5, num_images=num) for num in (6, 1))
+    np.testing.assert_array_equal(pixels(many[0]), pixels(few[0]))
 
 
 def test_unknown_words_and_cut_prompts_are_noticed(painter: Painter) -> None:

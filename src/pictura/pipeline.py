@@ -35,7 +35,6 @@ from pictura.core.errors import (
     MissingExtraError,
     ModelError,
     PromptError,
-    SizeError,
 )
 from pictura.core.registry import Registry
 from pictura.core.types import Backend
@@ -44,12 +43,11 @@ from pictura.sample.guidance import guided
 from pictura.sample.ode import check_solver, solve
 from pictura.sample.randomness import draw_seed, noise
 from pictura.sample.schedules import time_grid
+from pictura.sample.sizes import DEFAULT_SIZE, check_size, nearest_grid
 from pictura.store.atomic import atomic_file
 from pictura.store.metadata import on_white, read_metadata, save_picture
 from pictura.store.models import ModelInfo, find_models, home, resolve
 
-DEFAULT_SIZE = (256, 256)
-MIN_SIDE, MAX_SIDE, MAX_RATIO = 16, 1024, 2
 MAX_PROMPT = 2000
 MAX_IMAGES = 64
 TORCH_BACKENDS = Registry(
@@ -234,19 +232,21 @@ class Painter:
         ]
 
 
-def load(name: str | Path = "default", *, device: str = "auto") -> Painter:
+def load(name: str | Path = "default", *, device: str = "auto", compile: bool = False) -> Painter:  # noqa: A002
     """Load a model.
 
     Args:
         name: of a model (see `pictura models`), or a path to a model folder.
         device: ``cpu``, ``cuda`` (needs the extra `train`), or ``auto``: CUDA where it is, else CPU.
+        compile: on CUDA, compile the network first: a minute that pays for hundreds of pictures.
 
     Raises:
         ModelNotFoundError: no model has that name or path.
         ModelError: the model is damaged.
         DeviceError: the asked-for device is not there.
+        MissingExtraError: CUDA is asked for and torch is not installed.
     """
-    return _load(resolve(name), device)
+    return _load(resolve(name), device, compile=compile)
 
 
 def repaint(path: Path | str, *, device: str = "auto", on_step: OnStep | None = None) -> Picture:
@@ -314,43 +314,19 @@ def check_prompt(prompt: str) -> None:
         raise PromptError(f"The prompt has {len(prompt)} characters; at most {MAX_PROMPT} are allowed.")
 
 
-def check_size(size: tuple[int, int]) -> None:
-    """Refuse sizes that cannot be painted.
-
-    Raises:
-        SizeError: a side or the ratio is out of range.
-    """
-    width, height = size
-    if not all(MIN_SIDE <= side <= MAX_SIDE for side in size):
-        raise SizeError(f"Picture sides must be from {MIN_SIDE} to {MAX_SIDE} pixels; got {width}x{height}.")
-    if max(size) > MAX_RATIO * min(size):
-        raise SizeError(f"Pictures may be at most {MAX_RATIO}:1 wide or tall; got {width}x{height}.")
-
-
-def nearest_grid(grids: Sequence[tuple[int, int]], width: int, height: int, factor: int) -> tuple[int, int]:
-    """The (h, w) whose shape is nearest to width x height; among equals, the nearest in size."""
-
-    def distance(grid: tuple[int, int]) -> tuple[float, float]:
-        h, w = grid
-        shape = abs(np.log(w * height / (h * width)))
-        return round(float(shape), 9), abs(float(np.log(h * w * factor**2 / (width * height))))
-
-    return min(grids, key=distance)
-
-
-def _load(model: ModelInfo, device: str) -> Painter:
+def _load(model: ModelInfo, device: str, *, compile: bool = False) -> Painter:  # noqa: A002
     model.verify()
-    return Painter(model, _open_backend(model, device))
+    return Painter(model, _open_backend(model, device, compile=compile))
 
 
-def _open_backend(model: ModelInfo, device: str) -> Backend:
+def _open_backend(model: ModelInfo, device: str, *, compile: bool) -> Backend:  # noqa: A002
     if device not in ("auto", "cpu", "cuda"):
         raise DeviceError(f"The device must be auto, cpu or cuda; got {device!r}.")
     if device == "cuda" or (device == "auto" and _may_have_cuda()):
         if importlib.util.find_spec("torch") is None:
             raise MissingExtraError("Painting on CUDA needs torch: pip install 'pictura[train]'")
         try:
-            return TORCH_BACKENDS.get(model.family)(model, device="cuda")
+            return TORCH_BACKENDS.get(model.family)(model, device="cuda", compile=compile)
         except DeviceError:
             if device == "cuda":
                 raise

@@ -1,5 +1,10 @@
 """Model folders: where they are, what their `model.json` says, and whether they are intact.
 
+    model.json            what the networks are, how to sample them, SHA-256 of every other file
+    weights.safetensors   fp16, named network.*, text_encoder.*, autoencoder.*
+    *.onnx                text_encoder, network, decoder, encoder: graphs without weights
+    tokenizer.json, words.txt, README.md (the card); delta*.safetensors where something was learnt later
+
 Two places are looked in: a user's own ``$PICTURA_HOME/models/NAME``, then the models inside the
 package. A path to a model folder works wherever a name does.
 """
