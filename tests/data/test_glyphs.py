@@ -40,8 +40,8 @@ def test_pictures_are_premultiplied_and_resized(tmp_path: Path) -> None:
 
 
 def test_colour_never_exceeds_alpha_after_resizing(tmp_path: Path) -> None:
-    image = Image.new("RGBA", (50, 50), (255, 255, 255, 0))
-    image.paste((255, 255, 255, 255), (10, 10, 30, 30))
+    image = Image.new("RGBA", (50, 50), (0, 0, 0, 128))
+    image.paste((255, 255, 255, 128), (10, 10, 30, 30))
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     images = GlyphSet.load(write_pack(tmp_path / "a.parquet", [buffer.getvalue()]), size=16).images

@@ -2,6 +2,7 @@ import itertools
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import array_api_strict
 import numpy as np
@@ -126,6 +127,12 @@ def test_the_background_is_plain_and_stands_apart(kind: str) -> None:
         assert scene.objects[0].colour != scene.background
 
 
+def test_grey_things_never_stand_on_grey() -> None:
+    scenes = source(only("background")).scenes(0, 400)
+    assert len({s.background for s in scenes}) > 15
+    assert "grey" not in {s.background for s in scenes}
+
+
 def test_the_background_is_transparent_when_the_caption_names_none() -> None:
     for scene, image in painted(source(SceneMix()), 100):
         named = any(f"{word} background" in scene.caption for word in BACKGROUNDS)
@@ -149,6 +156,19 @@ def test_every_array_library_paints_the_same(xp: ModuleType) -> None:
     expected, other = source(SceneMix()).batch(0, 40), source(SceneMix(), xp=xp).batch(0, 40)
     assert other.captions == expected.captions
     np.testing.assert_allclose(np.asarray(other.images), expected.images, atol=1e-5)
+
+
+@pytest.mark.gpu
+def test_a_gpu_paints_the_same() -> None:
+    settings: dict[str, Any] = {
+        "world": tiny_world(),
+        "holdouts": open_holdouts(),
+        "size": (24, 24),
+        "seed": 1,
+    }
+    on_gpu = SceneSource(tiny_pack(), xp=torch, device="cuda", **settings).batch(0, 40)
+    assert on_gpu.images.device.type == "cuda"
+    np.testing.assert_allclose(on_gpu.images.cpu().numpy(), source().batch(0, 40).images, atol=1e-4)
 
 
 def paint(glyph: NDArray[np.uint8], place: Place, size: tuple[int, int]) -> NDArray[np.float32]:
@@ -239,6 +259,13 @@ def test_no_training_caption_falls_in_a_hold_out(real: SceneSource) -> None:
     for scene in itertools.chain.from_iterable(real.scenes(p, 64) for p in range(100)):
         assert real.holdouts.matches(reader.read(scene.caption)) == [], scene.caption
         assert all(real.holdouts.split(real.glyphs.ids[o.glyph]) == "train" for o in scene.objects)
+
+
+def test_glyphs_of_a_held_out_style_are_in_no_training_set(real: SceneSource) -> None:
+    owners = real.world.owners(real.glyphs)
+    shown = {(o.phrase, s) for o, s in zip(owners, real.glyphs.styles, strict=True) if o}
+    assert not shown & real.holdouts.single
+    assert len(shown) > 2500
 
 
 def test_every_caption_says_what_is_in_the_picture(real: SceneSource) -> None:
