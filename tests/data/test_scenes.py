@@ -231,7 +231,7 @@ def test_a_nearer_object_covers_a_farther_one() -> None:
     ("words", "expected"),
     [("fox", "a"), ("apple", "an"), ("unicorn", "a"), ("ufo", "a"), ("umbrella", "an"), ("hourglass", "an"),
      ("house", "a"), ("eight ball", "an"), ("orange cat", "an"),
-     ("noto emoji", "a"), ("emojione emoji", "an")],
+     ("noto emoji", "a"), ("fxemoji emoji", "an"), ("emojione emoji", "an")],
 )  # fmt: skip
 def test_an_stands_before_a_vowel_that_is_heard(words: str, expected: str) -> None:
     assert article(words) == expected

@@ -42,7 +42,7 @@ _SUFFIXES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "haiku icon": ("as a haiku icon", "in haiku icon style"),
     }
 )
-_VOWEL_LETTERS, _AS_CONSONANT, _AS_VOWEL = "aeiou", ("uni", "ufo", "eu", "one", "use"), ("hour", "x-ray", "8")
+_VOWEL_LETTERS, _AS_CONSONANT, _AS_VOWEL = "aeiou", ("uni", "ufo", "eu", "one", "use"), ("hour", "x-ray", "8", "fx")
 
 
 def article(words: str) -> str:
