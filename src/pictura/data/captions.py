@@ -42,14 +42,15 @@ _SUFFIXES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "haiku icon": ("as a haiku icon", "in haiku icon style"),
     }
 )
-_VOWEL_LETTERS, _AS_CONSONANT, _AS_VOWEL = "aeiou", ("uni", "ufo", "eu", "one", "use"), ("hour", "x-ray", "8", "fx")
+_AS_CONSONANT = ("uni", "ufo", "eu", "one", "use")
+_AS_VOWEL = ("hour", "x-ray", "8", "fx")
 
 
 def article(words: str) -> str:
     """'a' or 'an', as the first word sounds."""
     if words.startswith(_AS_VOWEL):
         return "an"
-    return "an" if words[:1] in _VOWEL_LETTERS and not words.startswith(_AS_CONSONANT) else "a"
+    return "an" if words.startswith(tuple("aeiou")) and not words.startswith(_AS_CONSONANT) else "a"
 
 
 def with_article(words: str) -> str:
