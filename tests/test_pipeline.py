@@ -133,11 +133,11 @@ def test_repainting_needs_the_metadata_and_the_same_model(
     picture.image.save(tmp_path / "plain.png")
     with pytest.raises(MetadataError, match=r"plain\.png does not say how it was painted"):
         pictura.repaint(tmp_path / "plain.png")
-    less = {**picture.settings}
-    del less["shift"]
-    Picture(**{**picture.metadata(), "image": picture.image, "settings": less}).save(tmp_path / "less.png")
-    with pytest.raises(MetadataError, match=r"its settings lack 'shift'\.$"):
-        pictura.repaint(tmp_path / "less.png")
+    for name, value in (("shift", None), ("size", [64, "x"]), ("num_steps", "many")):
+        wrong = {**picture.metadata(), "settings": {**picture.settings, name: value}}
+        Picture(image=picture.image, **wrong).save(tmp_path / "wrong.png")
+        with pytest.raises(MetadataError, match=r"wrong\.png .*: a setting is missing or wrong \("):
+            pictura.repaint(tmp_path / "wrong.png")
     picture.save(tmp_path / "a.png")
     monkeypatch.setenv("PICTURA_HOME", str(tmp_path))
     with pytest.raises(

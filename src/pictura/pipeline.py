@@ -55,7 +55,6 @@ TORCH_BACKENDS = Registry(
 )
 
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
-_SETTINGS = ("num_steps", "guidance_scale", "guidance_interval", "solver", "shift", "size")
 
 OnStep = Callable[[int, int], None]
 """Called with (network steps done, network steps in all), over all pictures."""
@@ -272,11 +271,7 @@ def repaint(path: Path | str, *, device: str = "auto", on_step: OnStep | None = 
             f"{path} was painted by the model {said['model']!r} with hash {said['model_hash'][:10]}, "
             f"which is not here. Put that model's folder into {home() / 'models'}."
         )
-    try:
-        settings = {name: said["settings"][name] for name in _SETTINGS}
-        check_size(tuple(settings["size"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise MetadataError(f"{path} does not say how it was painted: its settings lack {error}.") from error
+    settings = _settings_of(said["settings"], path)
     if device == "auto" and said["settings"].get("device") == "cpu":
         device = "cpu"
     return _load(model, device)._paint(said["prompt"], said["seed"], [said["index"]], settings, on_step)[0]
@@ -300,6 +295,25 @@ def grid(pictures: Sequence[Picture]) -> Image.Image:
         place = (gap + i % columns * (width + gap), gap + i // columns * (height + gap))
         sheet.paste(on_white(picture.image), place)
     return sheet
+
+
+def _settings_of(said: dict[str, Any], path: Path | str) -> dict[str, Any]:
+    """What `Painter._paint` needs, out of a picture file that anybody may have written."""
+    try:
+        low, high = said["guidance_interval"]
+        width, height = said["size"]
+        return {
+            "num_steps": int(said["num_steps"]),
+            "guidance_scale": float(said["guidance_scale"]),
+            "guidance_interval": [float(low), float(high)],
+            "solver": str(said["solver"]),
+            "shift": float(said["shift"]),
+            "size": [int(width), int(height)],
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise MetadataError(
+            f"{path} does not say how it was painted: a setting is missing or wrong ({error})."
+        ) from error
 
 
 def check_prompt(prompt: str) -> None:
