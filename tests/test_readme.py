@@ -123,6 +123,24 @@ def test_every_option_stands_on_the_page_of_commands() -> None:
         assert not missing, f"`make docs` would add {missing} to pictura {name}"
 
 
+def test_every_source_of_the_glyphs_is_credited(shared_data: Path) -> None:
+    notice = " ".join((ROOT / "NOTICE").read_text(encoding="utf-8").split())
+    pack = (shared_data / "glyphs" / "README.md").read_text(encoding="utf-8")
+    rows = [
+        line.strip("| ").split(" | ") for line in pack.splitlines() if re.match(r"\| [\w-]+/[\w-]+ `", line)
+    ]
+    assert len(rows) == 15
+    for repository, _, _, licence, credit in rows:
+        name, commit = repository.replace("`", "").split()
+        assert f"{name} {commit}" in notice
+        assert re.findall(r"CC-BY-\d\.\d|MIT|Apache-2\.0|BSD-2-Clause|CC0-1\.0", licence)[0] in notice
+        if credit != "as above":
+            assert credit.replace(" (not required)", "") in notice
+    authors = re.search(r"^game-icons authors: (.*)\. The author of", pack, re.MULTILINE)
+    assert authors is not None
+    assert authors[1] in notice
+
+
 def test_every_family_has_its_page_with_every_preset() -> None:
     for name in TORCH_BACKENDS:
         presets = importlib.import_module(f"pictura.families.{name}.presets").PRESETS
