@@ -15,7 +15,6 @@ Letters B batch, C latent channels, h w latent size.
 import ctypes
 import difflib
 import importlib.util
-import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -38,7 +37,7 @@ from pictura.core.errors import (
 )
 from pictura.core.registry import Registry
 from pictura.core.types import Backend
-from pictura.encode.tokenizer import Tokenizer, normalise
+from pictura.encode.tokenizer import Tokenizer, split_words
 from pictura.sample.guidance import guided
 from pictura.sample.ode import check_solver, solve
 from pictura.sample.randomness import draw_seed, noise
@@ -54,7 +53,6 @@ TORCH_BACKENDS = Registry(
     "family", {"flow": "pictura.families.flow.backend:TorchBackend"}, group="pictura.families"
 )
 
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 
 OnStep = Callable[[int, int], None]
 """Called with (network steps done, network steps in all), over all pictures."""
@@ -162,7 +160,7 @@ class Painter:
         """What a person should know before painting `prompt`: words the model never saw, and cut ends."""
         found = []
         known = set(self._words)
-        for word in dict.fromkeys(_WORD.findall(normalise(prompt))):
+        for word in dict.fromkeys(split_words(prompt)):
             if word not in known and not word.isdigit():
                 near = difflib.get_close_matches(word, self._words, n=3, cutoff=0.6)
                 hint = f" Near it: {', '.join(near)}." if near else ""

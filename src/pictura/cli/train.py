@@ -17,23 +17,12 @@ def command(
     threads: Annotated[int, typer.Option(help="CPU threads of each process; 0 = torch's choice.", min=0)] = 0,
 ) -> None:
     """Train a model by RECIPE; run it again to go on where it stopped."""
-    try:
-        import torch
-    except ImportError as error:
-        from pictura.core.errors import MissingExtraError
-
-        raise MissingExtraError(
-            "Training needs torch. Install it with: pip install 'pictura[train]'"
-        ) from error
-
     from pictura.train.distributed import join
     from pictura.train.loop import Run
     from pictura.train.recipe import load_recipe
 
     settings = load_recipe(recipe)
-    if threads:
-        torch.set_num_threads(threads)
-    with join(device) as process:
+    with join(device, threads=threads) as process:
         folder = runs / settings.name
         run = Run(settings, recipe.resolve().parent, folder, process)
         if process.leads and run.step:

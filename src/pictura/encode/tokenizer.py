@@ -3,6 +3,7 @@
 Any text can be written in its tokens, whatever the alphabet, because every byte is one of them.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -89,6 +90,14 @@ class Tokenizer:
         for i, row in enumerate(rows):
             ids[i, : len(row)] = row
         return ids, np.arange(longest)[None, :] < np.array([len(row) for row in rows])[:, None]
+
+
+_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+
+
+def split_words(text: str) -> list[str]:
+    """The words of a text in lower case, as word lists hold them."""
+    return _WORD.findall(normalise(text))
 
 
 def normalise(text: str) -> str:

@@ -25,15 +25,18 @@ class Process:
 
 
 @contextmanager
-def join(device: str = "auto") -> Iterator[Process]:
+def join(device: str = "auto", *, threads: int = 0) -> Iterator[Process]:
     """Join the process group that ``torchrun`` describes in the environment; alone without it.
 
     Args:
         device: `auto`, `cpu` or `cuda`.
+        threads: CPU threads of this process; 0 leaves torch's choice.
 
     Raises:
         DeviceError: `cuda` was asked for and there is none.
     """
+    if threads:
+        torch.set_num_threads(threads)
     if device == "cuda" and not torch.cuda.is_available():
         raise DeviceError("The device 'cuda' was asked for, but torch sees no CUDA device. Use --device cpu.")
     use_cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())

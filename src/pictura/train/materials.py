@@ -3,9 +3,8 @@
 The parts come from `data`, `encode` and `families`; this joins them for the loop.
 """
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from pictura.data.scenes import SceneSource
 from pictura.data.world import World
 from pictura.encode.autoencoder import Autoencoder, AutoencoderConfig
 from pictura.encode.text_encoder import TextEncoder, TextEncoderConfig
-from pictura.encode.tokenizer import Tokenizer, normalise
+from pictura.encode.tokenizer import Tokenizer, split_words
 from pictura.families.flow.model import FlowConfig, FlowTransformer
 from pictura.families.flow.presets import get_preset
 from pictura.store.models import resolve
@@ -121,11 +120,7 @@ def _captioned(recipe: Recipe, path: Path, device: torch.device) -> Materials:
 
 def known_words(captions: Iterable[str]) -> list[str]:
     """Words of the captions, commonest first."""
-    return [word for word, _ in Counter(w for c in captions for w in _words(c)).most_common()]
-
-
-def _words(caption: str) -> Iterator[str]:
-    yield from re.findall(r"[^\W_]+(?:['’-][^\W_]+)*", normalise(caption))
+    return [word for word, _ in Counter(w for c in captions for w in split_words(c)).most_common()]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
