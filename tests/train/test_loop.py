@@ -1,8 +1,10 @@
 """The training loop: exact resume, several processes, budgets, and what goes wrong."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -119,6 +121,31 @@ def test_minutes_end_the_run_with_the_decay_done(root: Path) -> None:
     assert rates[-1] < 0.2
     assert (done.folder / "samples").is_dir()
     assert run(make_recipe(name="minutes", training={"num_steps": 10**6}), root).step == done.step
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(root: Path) -> None:
+    recipe = root / "patient.toml"
+    recipe.write_text(
+        'task = "flow"\nname = "patient"\n[data]\npath = "set"\nsize = 16\n'
+        '[model]\npreset = "micro-pixels"\nvocab_size = 300\n'
+        "[training]\nbatch_size = 4\n[log]\nmetrics_every = 1\nvalidate_every = 0\nsample_every = 0\n"
+    )
+    metrics = root / "runs" / "patient" / "metrics.jsonl"
+    command = [sys.executable, "-m", "pictura.cli", "train", str(recipe), "--runs", str(root / "runs")]
+    command += ["--threads", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        for _ in range(600):
+            if metrics.exists() and metrics.stat().st_size:
+                break
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err[-2000:]
+    assert "Stopped and saved. Go on with: pictura train" in out
+    folder = checkpoint.find_latest(root / "runs" / "patient")
+    assert folder is not None
+    last = [json.loads(line) for line in metrics.read_text().splitlines() if "loss" in line][-1]
+    assert checkpoint.load(folder).step == last["step"] > 0
 
 
 def test_an_autoencoder_ends_calibrated_and_serves_a_painter(root: Path) -> None:

@@ -37,3 +37,5 @@ def command(
         "interrupt": f"Stopped and saved. Go on with: {again}",
     }[reason]
     typer.echo(f"{folder}: step {run.step}, {run.seconds / 60:.0f} min of training. {end}")
+    if reason == "interrupt":
+        raise typer.Exit(130)

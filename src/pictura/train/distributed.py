@@ -1,9 +1,13 @@
-"""One process or several under ``torchrun``: who am I, and where do I compute."""
+"""One process or several under ``torchrun``: who am I, where do I compute, when do we stop."""
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType, TracebackType
+from typing import Any, Self
 
 import torch
 
@@ -52,10 +56,38 @@ def join(device: str = "auto", *, threads: int = 0) -> Iterator[Process]:
         torch.distributed.destroy_process_group()
 
 
-def agree(flag: bool, process: Process) -> bool:
-    """True in every process as soon as it is true in one."""
+def loudest(word: int, process: Process) -> int:
+    """The largest of the numbers that the processes say, in every one of them."""
     if process.num_processes == 1:
-        return flag
-    votes = torch.tensor([float(flag)], device=process.device)
-    torch.distributed.all_reduce(votes)
-    return bool(votes.item() > 0)
+        return word
+    words = torch.tensor([word], device=process.device)
+    torch.distributed.all_reduce(words, op=torch.distributed.ReduceOp.MAX)
+    return int(words.item())
+
+
+class StopSignals:
+    """Ctrl-C and the wish to terminate, noted instead of obeyed, so that a step ends before the run does.
+
+    A second Ctrl-C is obeyed at once.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.asked = True

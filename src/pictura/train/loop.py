@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pictura.core.errors import ConfigError, TrainingError
 from pictura.train import checkpoint as checkpoints
 from pictura.train.autoencoder import AutoencoderTask
-from pictura.train.distributed import Process, agree
+from pictura.train.distributed import Process, StopSignals, loudest
 from pictura.train.logs import Logs
 from pictura.train.materials import Materials, Task, build_task, load_materials
 from pictura.train.optim import Average, make_optimizers, rate_factor
@@ -28,6 +28,8 @@ from pictura.train.preview import preview
 from pictura.train.recipe import Recipe, to_table
 
 VALIDATION_BATCHES = 8
+ENDS = ("steps", "minutes", "interrupt")
+"""Why a stretch of training ends; where processes disagree, the later one counts."""
 
 
 class Run:
@@ -76,7 +78,7 @@ class Run:
         """Train until the recipe's steps or the minutes are over, or Ctrl-C.
 
         Returns:
-            Why it ended: `steps`, `minutes` or `interrupt`. The newest checkpoint holds the end.
+            Why it ended, one of `ENDS`. The newest checkpoint holds the end.
 
         Raises:
             TrainingError: the loss or a gradient is not a number; checkpoints before that are kept.
@@ -85,37 +87,37 @@ class Run:
         log = self.recipe.log
         step_module = self._step_module()
         started, before = time.monotonic(), self.seconds
-        reason = "steps"
-        with Logs(self.folder, self.recipe, self.step, quiet=not self.process.leads) as logs:
-            try:
-                while self.step < self.recipe.training.num_steps:
-                    spent = (time.monotonic() - started) / (60 * minutes) if minutes else 0.0
-                    if agree(spent >= 1, self.process):
-                        reason = "minutes"
-                        break
-                    metrics = self._train_step(step_module, spent)
-                    self.seconds = before + time.monotonic() - started
-                    logs.step(self.step, metrics, self.seconds, spent)
-                    if log.validate_every and self.step % log.validate_every == 0:
-                        logs.record(self.step, self.validate())
-                    if log.sample_every and self.step % log.sample_every == 0 and self.process.leads:
-                        logs.picture(
-                            self.step, preview(self.task, self._averaged(), self.recipe, self.materials)
-                        )
-                    if log.checkpoint_every and self.step % log.checkpoint_every == 0:
-                        self.save()
-            except KeyboardInterrupt:
-                reason = "interrupt"
+        end = 0
+        quiet = not self.process.leads
+        with StopSignals() as signals, Logs(self.folder, self.recipe, self.step, quiet=quiet) as logs:
+            while self.step < self.recipe.training.num_steps:
+                spent = (time.monotonic() - started) / (60 * minutes) if minutes else 0.0
+                end = loudest(ENDS.index("interrupt") if signals.asked else int(spent >= 1), self.process)
+                if end:
+                    break
+                metrics = self._train_step(step_module, spent)
+                self.seconds = before + time.monotonic() - started
+                logs.step(self.step, metrics, self.seconds, spent)
+                if log.validate_every and self.step % log.validate_every == 0:
+                    logs.record(self.step, self.validate())
+                if log.sample_every and self.step % log.sample_every == 0 and self.process.leads:
+                    self._preview(logs)
+                if log.checkpoint_every and self.step % log.checkpoint_every == 0:
+                    self.save()
             self._finish(logs)
-        return reason
+        return ENDS[end]
 
     def _finish(self, logs: Logs) -> None:
         if isinstance(self.task, AutoencoderTask):
             self._calibrate(self.task)
         logs.record(self.step, self.validate())
         if self.process.leads:
-            logs.picture(self.step, preview(self.task, self._averaged(), self.recipe, self.materials))
+            self._preview(logs)
         self.save()
+
+    def _preview(self, logs: Logs) -> None:
+        weights = self.averages["ema_long"].weights
+        logs.picture(self.step, preview(self.task, weights, self.recipe, self.materials))
 
     def _train_step(self, step_module: nn.Module, spent: float) -> dict[str, float]:
         settings, process = self.recipe.training, self.process
@@ -182,9 +184,6 @@ class Run:
         if self.process.num_processes > 1:
             module = DistributedDataParallel(module)
         return module
-
-    def _averaged(self) -> dict[str, Tensor]:
-        return self.averages["ema_long"].weights
 
     def _rng(self, position: int) -> np.random.Generator:
         return np.random.default_rng([self.recipe.seed, position])
