@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pictura.core.errors import ModelError
@@ -13,6 +13,7 @@ from pictura.encode.tokenizer import START, Tokenizer, normalise
 TOKENIZER = Tokenizer.train(["a red fox", "a red car on a blue ball"], vocab_size=300, max_tokens=12)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_text_becomes_tokens_that_say_it_again(text: str) -> None:
     tokenizer = Tokenizer.from_text(TOKENIZER.to_text(), max_tokens=400)

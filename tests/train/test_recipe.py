@@ -6,15 +6,23 @@ from typing import Any
 
 import pytest
 
+from pictura.cli.export import read_card
 from pictura.core.errors import ConfigError
 from pictura.train.recipe import Recipe, from_table, load_recipe, to_table
 
-RECIPES = Path(__file__).resolve().parents[2] / "recipes"
+FILES = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*.toml"))
+CARDS = [path for path in FILES if path.stem.endswith("-card")]
+RECIPES = [path for path in FILES if path not in CARDS]
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.name)
 def test_every_recipe_of_ours_is_valid(path: Path) -> None:
     assert load_recipe(path).name
+
+
+@pytest.mark.parametrize("path", CARDS, ids=lambda p: p.name)
+def test_every_card_of_ours_is_valid(path: Path) -> None:
+    assert read_card(path).data
 
 
 @pytest.mark.parametrize(
