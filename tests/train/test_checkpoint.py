@@ -1,5 +1,6 @@
 """Checkpoints: whole or not at all."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,14 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
     for step in (5, 10, 200):
         checkpoint.save(make(step), tmp_path, keep=2)
     assert [f.name for f in sorted(tmp_path.iterdir())] == ["step-00000010", "step-00000200"]
+
+
+def test_a_save_that_fails_leaves_the_checkpoint_of_the_same_step(tmp_path: Path) -> None:
+    folder = checkpoint.save(make(), tmp_path)
+    with pytest.raises(TypeError):
+        checkpoint.save(replace(make(), config={"network": object()}), tmp_path)
+    assert checkpoint.load(folder).config == {"network": {"width": 3}}
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_a_folder_without_checkpoints_has_none(tmp_path: Path) -> None:

@@ -46,11 +46,9 @@ def save(checkpoint: Checkpoint, runs: Path, *, keep: int = 2) -> Path:
     """Write ``runs/step-N`` and delete all but the newest `keep` checkpoints.
 
     Raises:
-        StorageError: the disk is full or the folder cannot be written; nothing half-written stays.
+        StorageError: the disk is full or the folder cannot be written; what was there stays as it was.
     """
     folder = runs / f"step-{checkpoint.step:08d}"
-    if folder.exists():
-        shutil.rmtree(folder)
     with atomic_folder(folder) as tmp:
         for name, weights in {**checkpoint.weights, "optimizer": checkpoint.optimizer}.items():
             save_file(
