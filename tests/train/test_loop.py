@@ -1,11 +1,15 @@
 """The training loop: exact resume, several processes, budgets, and what goes wrong."""
 
+import itertools
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,7 +17,7 @@ import torch
 from pictura.core.errors import ConfigError, DataError, TrainingError
 from pictura.train import checkpoint
 from pictura.train.loop import Run
-from tests.train.kit import make_recipe, make_set, run
+from tests.train.kit import ALONE, make_recipe, make_set, run
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +56,22 @@ def test_a_resumed_run_is_bit_equal_to_one_that_never_stopped(root: Path, optimi
         assert torch.equal(ours.optimizer[key], value), key
 
 
+def run_by_two(*program: str) -> None:
+    """Run it under torchrun in two processes on the CPU."""
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        *program,
+    ]
+    hidden = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=hidden, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
 def test_two_processes_learn_what_one_does_that_accumulates(root: Path) -> None:
     alone = run(make_recipe(name="alone", training={"accumulate": 2}), root)
     alone.train()
@@ -61,27 +81,7 @@ def test_two_processes_learn_what_one_does_that_accumulates(root: Path) -> None:
         "[training]\nnum_steps = 4\nbatch_size = 4\nwarmup_steps = 1\n"
         "[log]\nvalidate_every = 0\nsample_every = 0\ncheckpoint_every = 0\n"
     )
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--master-port",
-        "29561",
-    ]
-    command += [
-        "-m",
-        "pictura.cli",
-        "train",
-        str(root / "pair.toml"),
-        "--runs",
-        str(root / "runs"),
-        "--device",
-        "cpu",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_by_two("-m", "pictura.cli", "train", str(root / "pair.toml"), "--runs", str(root / "runs"))
     folder = checkpoint.find_latest(root / "runs" / "pair")
     assert folder is not None
     pair, single = checkpoint.load(folder).weights["model"], saved(alone).weights["model"]
@@ -89,6 +89,37 @@ def test_two_processes_learn_what_one_does_that_accumulates(root: Path) -> None:
     for key, value in single.items():
         # AdamW divides by the gradient's size, so differences of rounding grow where it is near zero.
         torch.testing.assert_close(pair[key], value, atol=2e-4, rtol=1e-3, msg=key)
+
+
+TWO_CLOCKS = """
+import sys, time, torch
+from pathlib import Path
+from pictura.train.distributed import join
+from pictura.train.loop import Run
+from pictura.train.recipe import load_recipe
+
+root = Path(sys.argv[1])
+with join("cpu", threads=1) as process:
+    run = Run(load_recipe(root / "clocks.toml"), root, root / "runs" / "clocks", process)
+    right = time.monotonic
+    time.monotonic = lambda: right() * (1 + process.rank)  # one is twice as fast as the other
+    assert run.train(max_minutes=0.05) == "minutes"
+    weights = torch.cat([weight.detach().flatten() for weight in run.module.parameters()])
+    both = [torch.empty_like(weights) for _ in range(2)]
+    torch.distributed.all_gather(both, weights)
+    assert torch.equal(*both)
+"""
+
+
+def test_processes_whose_clocks_differ_learn_the_same(root: Path) -> None:
+    (root / "clocks.py").write_text(TWO_CLOCKS)
+    (root / "clocks.toml").write_text(
+        'task = "flow"\nname = "clocks"\n[data]\npath = "set"\nsize = 16\n'
+        '[model]\npreset = "micro-pixels"\nvocab_size = 300\n'
+        "[training]\nbatch_size = 4\ndecay_fraction = 1.0\n"
+        "[log]\nvalidate_every = 0\nsample_every = 0\ncheckpoint_every = 0\n"
+    )
+    run_by_two(str(root / "clocks.py"), str(root))
 
 
 def test_it_learns_colours(root: Path) -> None:
@@ -112,9 +143,12 @@ def test_it_learns_colours(root: Path) -> None:
     assert images[:, :3].mean(dim=(2, 3)).argmax(dim=1).tolist() == [0, 1, 2]
 
 
-def test_minutes_end_the_run_with_the_decay_done(root: Path) -> None:
+def test_minutes_end_the_run_with_the_decay_done(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = itertools.count()  # a clock on which every look takes a second; two looks a step
+    monkeypatch.setattr("pictura.train.loop.time", SimpleNamespace(monotonic=lambda: next(looks)))
     done = run(make_recipe(name="minutes", training={"num_steps": 10**6}), root)
-    assert done.train(max_minutes=0.05) == "minutes"
+    assert done.train(max_minutes=1) == "minutes"
+    assert done.step == 30
     lines = [json.loads(line) for line in (done.folder / "metrics.jsonl").read_text().splitlines()]
     rates = [line["rate"] for line in lines if "rate" in line]
     assert max(rates) == 1
@@ -134,12 +168,13 @@ def test_ctrl_c_saves_and_says_how_to_go_on(root: Path) -> None:
     command = [sys.executable, "-m", "pictura.cli", "train", str(recipe), "--runs", str(root / "runs")]
     command += ["--threads", "1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        for _ in range(600):
-            if metrics.exists() and metrics.stat().st_size:
-                break
-            time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        try:
+            while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
+                time.sleep(0.1)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=120)
+        finally:
+            process.kill()  # else it would train for days after a failure
     assert process.returncode == 130, err[-2000:]
     assert "Stopped and saved. Go on with: pictura train" in out
     folder = checkpoint.find_latest(root / "runs" / "patient")
@@ -157,6 +192,50 @@ def test_an_autoencoder_ends_calibrated_and_serves_a_painter(root: Path) -> None
     painter.train()
     assert saved(painter).config["grids"] == [[4, 4]]
     assert set(saved(painter).weights["frozen"]) == set(saved(coder).weights["ema_long"])
+
+
+def test_a_painter_goes_on_with_a_better_decoder_but_not_in_another_space(root: Path) -> None:
+    config = {"latent_channels": 4, "encoder_widths": [8, 8], "decoder_widths": [8, 8]}
+    space = run(make_recipe(task="autoencoder", name="space", model={"autoencoder_config": config}), root)
+    space.save()
+    recipe = make_recipe(name="in-space", model={"preset": "micro", "autoencoder": "runs/space"})
+    painter = run(recipe, root)
+    painter.step = 3
+    painter.save()
+
+    def change(name: str) -> None:
+        changed = saved(space)
+        changed.weights["ema_long"][f"autoencoder.{name}"].add_(1)
+        checkpoint.save(replace(changed, step=changed.step + 1), space.folder / "checkpoints")
+
+    change("patch_out.bias")
+    assert run(recipe, root).step == 3
+    change("latent_mean")
+    with pytest.raises(ConfigError, match="was trained in another space than the autoencoder of the recipe"):
+        run(recipe, root)
+
+
+def test_a_run_goes_on_with_its_tokenizer_though_the_captions_changed(tmp_path: Path) -> None:
+    make_set(tmp_path / "set")
+    recipe = make_recipe(name="captions", model={"vocab_size": 262})
+    before = run(recipe, tmp_path)
+    before.save()
+    for text in (tmp_path / "set").glob("*.txt"):
+        text.write_text(text.read_text().replace("picture", "zigzag"))
+    after = run(recipe, tmp_path)
+    assert after.task.tokenizer.to_text() == before.task.tokenizer.to_text()  # type: ignore[union-attr]
+    assert {"picture", "zigzag"} <= set(after.words)
+
+
+def test_what_was_learnt_is_saved_before_it_is_looked_at(root: Path) -> None:
+    class Impatient(Run):
+        def validate(self) -> dict[str, float]:
+            raise KeyboardInterrupt
+
+    hurried = Impatient(make_recipe(name="hurried"), root, root / "runs" / "hurried", ALONE)
+    with pytest.raises(KeyboardInterrupt):
+        hurried.train()
+    assert saved(hurried).step == 4
 
 
 def test_a_run_starts_from_another_with_its_tokenizer(root: Path) -> None:

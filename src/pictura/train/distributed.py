@@ -3,7 +3,7 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType, TracebackType
@@ -56,13 +56,13 @@ def join(device: str = "auto", *, threads: int = 0) -> Iterator[Process]:
         torch.distributed.destroy_process_group()
 
 
-def loudest(word: int, process: Process) -> int:
-    """The largest of the numbers that the processes say, in every one of them."""
+def largest(numbers: Sequence[float], process: Process) -> list[float]:
+    """Of each number the largest that any of the processes says, in every one of them."""
     if process.num_processes == 1:
-        return word
-    words = torch.tensor([word], device=process.device)
-    torch.distributed.all_reduce(words, op=torch.distributed.ReduceOp.MAX)
-    return int(words.item())
+        return list(numbers)
+    table = torch.tensor(numbers, dtype=torch.float64, device=process.device)
+    torch.distributed.all_reduce(table, op=torch.distributed.ReduceOp.MAX)
+    return table.tolist()
 
 
 class StopSignals:

@@ -18,9 +18,11 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pictura.core.errors import ConfigError, TrainingError
+from pictura.encode.tokenizer import Tokenizer
 from pictura.train import checkpoint as checkpoints
 from pictura.train.autoencoder import AutoencoderTask
-from pictura.train.distributed import Process, StopSignals, loudest
+from pictura.train.distributed import Process, StopSignals, largest
+from pictura.train.flow import FlowTask
 from pictura.train.logs import Logs
 from pictura.train.materials import Materials, Task, build_task, load_materials
 from pictura.train.optim import Average, make_optimizers, rate_factor
@@ -72,7 +74,23 @@ class Run:
         checkpoints.load_optimizers(self.optimizers, saved.optimizer)
         for name, average in self.averages.items():
             average.load(saved.weights[name])
+        if isinstance(self.task, FlowTask):
+            self._resume_reading(self.task, saved, where)
         self.step, self.seconds = saved.step, saved.seconds
+
+    def _resume_reading(self, task: FlowTask, saved: checkpoints.Checkpoint, where: Path) -> None:
+        """Read captions and pictures as before: with the tokenizer and in the space that were learnt with."""
+        task.tokenizer = Tokenizer.from_text(saved.tokenizer, max_tokens=task.tokenizer.max_tokens)
+        self.words = tuple(dict.fromkeys([*saved.words, *self.words]))
+        space = {} if task.autoencoder is None else task.autoencoder.state_dict()
+        before = saved.weights["frozen"]
+        for name, value in space.items():
+            decodes = name.startswith(("decoder.", "patch_out."))  # may have become better meanwhile
+            if not decodes and not torch.equal(value, before[f"autoencoder.{name}"]):
+                raise ConfigError(
+                    f"{where} was trained in another space than the autoencoder of the recipe has now. "
+                    f"Bring that autoencoder back, or give the recipe another name."
+                )
 
     def train(self, *, max_minutes: float = 0.0) -> str:
         """Train until the recipe's steps or the minutes are over, or Ctrl-C.
@@ -87,12 +105,14 @@ class Run:
         log = self.recipe.log
         step_module = self._step_module()
         started, before = time.monotonic(), self.seconds
-        end = 0
+        end = 0.0
         quiet = not self.process.leads
         with StopSignals() as signals, Logs(self.folder, self.recipe, self.step, quiet=quiet) as logs:
             while self.step < self.recipe.training.num_steps:
                 spent = (time.monotonic() - started) / (60 * minutes) if minutes else 0.0
-                end = loudest(ENDS.index("interrupt") if signals.asked else int(spent >= 1), self.process)
+                end = ENDS.index("interrupt") if signals.asked else int(spent >= 1)
+                # Clocks differ: each with a learning rate of its own, the processes would drift apart.
+                spent, end = largest((spent, end), self.process)
                 if end:
                     break
                 metrics = self._train_step(step_module, spent)
@@ -105,15 +125,15 @@ class Run:
                 if log.checkpoint_every and self.step % log.checkpoint_every == 0:
                     self.save()
             self._finish(logs)
-        return ENDS[end]
+        return ENDS[int(end)]
 
     def _finish(self, logs: Logs) -> None:
         if isinstance(self.task, AutoencoderTask):
             self._calibrate(self.task)
+        self.save()  # before what takes long and can be made again
         logs.record(self.step, self.validate())
         if self.process.leads:
             self._preview(logs)
-        self.save()
 
     def _preview(self, logs: Logs) -> None:
         weights = self.averages["ema_long"].weights
@@ -201,11 +221,8 @@ class Run:
     def _config(self) -> dict[str, Any]:
         size = self.recipe.data.size
         config = self.task.config()
-        factor = 1
-        if isinstance(self.task, AutoencoderTask):
-            factor = self.task.module.autoencoder.config.factor
-        elif self.task.autoencoder is not None:
-            factor = self.task.autoencoder.config.factor
+        owner = self.task if isinstance(self.task, FlowTask) else self.task.module
+        factor = owner.autoencoder.config.factor if owner.autoencoder else 1
         config["grids"] = [[size // factor, size // factor]]
         return {**config, "sampling": to_table(self.recipe.sampling), "recipe": to_table(self.recipe)}
 
@@ -213,11 +230,11 @@ class Run:
         """Write a checkpoint (one process does)."""
         if not self.process.leads:
             return
-        is_flow = not isinstance(self.task, AutoencoderTask)
-        frozen = {}
-        if is_flow and self.task.autoencoder is not None:  # type: ignore[union-attr]
-            state = self.task.autoencoder.state_dict()  # type: ignore[union-attr]
-            frozen = {f"autoencoder.{k}": v for k, v in state.items()}
+        frozen, tokenizer = {}, ""
+        if isinstance(self.task, FlowTask):
+            tokenizer = self.task.tokenizer.to_text()
+            if self.task.autoencoder is not None:
+                frozen = {f"autoencoder.{k}": v for k, v in self.task.autoencoder.state_dict().items()}
         saved = checkpoints.Checkpoint(
             step=self.step,
             seconds=self.seconds,
@@ -228,7 +245,7 @@ class Run:
                 "frozen": frozen,
             },
             optimizer=checkpoints.optimizer_weights(self.optimizers),
-            tokenizer=self.task.tokenizer.to_text() if is_flow else "",  # type: ignore[union-attr]
+            tokenizer=tokenizer,
             words=self.words,
         )
         checkpoints.save(saved, self.folder / "checkpoints", keep=self.recipe.log.keep_checkpoints)
