@@ -1,6 +1,9 @@
 import io
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -79,6 +82,21 @@ def test_the_cache_is_used_until_the_pack_changes(tmp_path: Path) -> None:
     os.utime(pack, ns=(1, 1))
     load()
     assert len(decoded) == 3
+
+
+def test_two_processes_may_write_the_cache_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pack, cache = write_pack(tmp_path / "a.parquet", [picture()]), tmp_path / "cache"
+    both, savez = threading.Barrier(2, timeout=60), np.savez
+
+    def save_together(file: Path, **arrays: Any) -> None:
+        savez(file, **arrays)
+        both.wait()
+
+    monkeypatch.setattr(np, "savez", save_together)
+    with ThreadPoolExecutor(2) as pool:
+        loaded = list(pool.map(lambda _: GlyphSet.load(pack, size=4, cache=cache), range(2)))
+    assert [len(glyphs) for glyphs in loaded] == [1, 1]
+    assert len(list(cache.iterdir())) == 1
 
 
 def test_a_damaged_cache_is_made_again(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ Units   uint8 colours, premultiplied by alpha.
 import hashlib
 import io
 import json
+import secrets
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -177,9 +178,12 @@ def _write_cache(path: Path, glyphs: GlyphSet) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = [glyphs.ids, glyphs.names, glyphs.keywords, glyphs.styles, glyphs.groups]
     text = np.frombuffer(json.dumps(columns).encode(), dtype=np.uint8)
-    part = path.with_suffix(".part.npz")
-    np.savez(part, images=glyphs.images, columns=text)
-    part.replace(path)
+    part = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.npz")  # several processes may write at once
+    try:
+        np.savez(part, images=glyphs.images, columns=text)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _read_cache(path: Path) -> GlyphSet | None:
