@@ -84,6 +84,14 @@ def test_a_missing_column_is_named_with_what_is_there(
         open_source(folder)
 
 
+def test_a_table_with_a_cell_beyond_reason_is_named(folder: Path) -> None:
+    (folder / "metadata.csv").write_text(f"file_name,text\n1.png,{'x' * 10**6}\n")
+    with pytest.raises(
+        DataError, match=r"metadata\.csv: expected rows of comma-separated values \(field larger"
+    ):
+        open_source(folder)
+
+
 def test_text_of_another_encoding_is_refused(folder: Path) -> None:
     (folder / "1.txt").write_bytes("a café".encode("latin-1"))
     with pytest.raises(DataError, match=r"1\.txt: expected text in UTF-8"):

@@ -46,7 +46,7 @@ def read_metadata(folder: Path, files: list[Path]) -> Source:
 
 def _rows(file: Path) -> list[dict[str, Any]]:
     text = read_text(file)
-    rows = _csv_rows(text) if file.suffix == ".csv" else _jsonl_rows(text, file)
+    rows = _csv_rows(text, file) if file.suffix == ".csv" else _jsonl_rows(text, file)
     columns = {column for row in rows for column in row}
     for wanted, found in (
         (FILE_COLUMNS, _file_column(columns)),
@@ -60,8 +60,11 @@ def _rows(file: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _csv_rows(text: str) -> list[dict[str, Any]]:
-    return [{k: v for k, v in row.items() if k} for row in csv.DictReader(io.StringIO(text))]
+def _csv_rows(text: str, file: Path) -> list[dict[str, Any]]:
+    try:
+        return [{k: v for k, v in row.items() if k} for row in csv.DictReader(io.StringIO(text))]
+    except csv.Error as error:
+        raise DataError(f"{file}: expected rows of comma-separated values ({error}).") from error
 
 
 def _jsonl_rows(text: str, file: Path) -> list[dict[str, Any]]:
