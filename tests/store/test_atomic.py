@@ -73,6 +73,17 @@ def test_a_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_folder_never_takes_the_place_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "model").write_text("mine")
+    with (
+        pytest.raises(StorageError, match=r"Cannot write .*model: file exists"),
+        atomic_folder(tmp_path / "model"),
+    ):
+        pass
+    assert (tmp_path / "model").read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [tmp_path / "model"]
+
+
 def test_a_folder_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "model"
     with atomic_folder(path) as temporary:

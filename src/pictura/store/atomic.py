@@ -62,6 +62,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     path = path.absolute()
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_dir():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
         temporary, old = _neighbour(path), _neighbour(path)
         temporary.mkdir()
         try:
