@@ -40,6 +40,17 @@ def test_guidance_extrapolates_inside_the_interval_only(make: Callable[..., Any]
     assert (with_prompt.calls, without.calls) == (5, 3)
 
 
+def test_the_ends_of_the_interval_count_in_float32_too() -> None:
+    without = Counted(0.5)
+    velocity = guided(Counted(1.0), without, guidance_scale=3.0, interval=(0.6, 0.7))
+    for t in (0.6, 0.7):  # 0.60000002 and 0.69999999
+        velocity(np.zeros((2, 1, 1, 1), dtype=np.float32), np.full(2, t, dtype=np.float32))
+    assert without.calls == 2
+    velocity = guided(Counted(1.0), without, guidance_scale=3.0, interval=(0.5, 0.6))
+    velocity(np.zeros((2, 1, 1, 1), dtype=np.float32), np.full(2, 0.6, dtype=np.float32))
+    assert without.calls == 3
+
+
 def test_scale_one_is_off_and_costs_one_call() -> None:
     with_prompt = Counted(1.0)
     assert guided(with_prompt, Counted(0.5), guidance_scale=1.0) is with_prompt
@@ -89,4 +100,6 @@ def test_the_stream_is_the_one_that_is_documented() -> None:
 def test_seeds_are_whole_and_positive() -> None:
     with pytest.raises(ConfigError, match="The seed must be a whole number from 0 to"):
         noise(-1, 0, (1,))
+    with pytest.raises(ConfigError, match=r"^The number of a picture must be at least 0; got -1\.$"):
+        noise(0, -1, (1,))
     assert 0 <= draw_seed() < 2**32

@@ -9,6 +9,7 @@ from pictura.core.errors import ConfigError
 from pictura.core.types import Array, Velocity
 
 MAX_GUIDANCE = 50
+_ROUNDING = 1e-6  # the times of a batch are float32: 0.6 there is 0.60000002
 
 
 def guided(
@@ -42,7 +43,7 @@ def guided(
 
     def velocity(x_t: Array, t: Array) -> Array:
         v = with_prompt(x_t, t)
-        if not low <= float(t[0]) <= high:
+        if not low - _ROUNDING <= float(t[0]) <= high + _ROUNDING:
             return v
         v_without = without_prompt(x_t, t)
         return v_without + guidance_scale * (v - v_without)

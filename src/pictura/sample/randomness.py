@@ -32,9 +32,11 @@ def noise(seed: int, index: int, shape: Sequence[int]) -> NDArray[np.float32]:
         float32 array of that shape.
 
     Raises:
-        ConfigError: the seed is out of range.
+        ConfigError: the seed or the number is out of range.
     """
     if not 0 <= seed <= MAX_SEED:
         raise ConfigError(f"The seed must be a whole number from 0 to {MAX_SEED}; got {seed}.")
+    if index < 0:
+        raise ConfigError(f"The number of a picture must be at least 0; got {index}.")
     generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, index])))
     return generator.standard_normal(tuple(shape), dtype=np.float32)
