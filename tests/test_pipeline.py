@@ -133,7 +133,7 @@ def test_repainting_needs_the_metadata_and_the_same_model(
     picture.image.save(tmp_path / "plain.png")
     with pytest.raises(MetadataError, match=r"plain\.png does not say how it was painted"):
         pictura.repaint(tmp_path / "plain.png")
-    for name, value in (("shift", None), ("size", [64, "x"]), ("num_steps", "many")):
+    for name, value in (("shift", None), ("size", [64, "x"]), ("num_steps", float("inf"))):
         wrong = {**picture.metadata(), "settings": {**picture.settings, name: value}}
         Picture(image=picture.image, **wrong).save(tmp_path / "wrong.png")
         with pytest.raises(MetadataError, match=r"wrong\.png .*: a setting is missing or wrong \("):

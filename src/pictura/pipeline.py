@@ -308,7 +308,7 @@ def _settings_of(said: dict[str, Any], path: Path | str) -> dict[str, Any]:
             "shift": float(said["shift"]),
             "size": [int(width), int(height)],
         }
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise MetadataError(
             f"{path} does not say how it was painted: a setting is missing or wrong ({error})."
         ) from error
@@ -318,12 +318,14 @@ def check_prompt(prompt: str) -> None:
     """Refuse what cannot be painted.
 
     Raises:
-        PromptError: the prompt is empty or too long.
+        PromptError: the prompt is empty, too long or no text.
     """
     if not prompt.strip():
         raise PromptError("The prompt is empty. Say what to paint, such as 'a red fox'.")
     if len(prompt) > MAX_PROMPT:
         raise PromptError(f"The prompt has {len(prompt)} characters; at most {MAX_PROMPT} are allowed.")
+    if any("\ud800" <= letter <= "\udfff" for letter in prompt):
+        raise PromptError("The prompt holds bytes that are no text in UTF-8. Type it in a UTF-8 terminal.")
 
 
 def _load(model: ModelInfo, device: str, *, compile: bool = False) -> Painter:  # noqa: A002

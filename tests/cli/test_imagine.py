@@ -119,6 +119,7 @@ def plain_picture(folder: Path) -> str:
         (("",), 2, "prompt"),
         (("  \n",), 2, "prompt"),
         (("x" * 1_000_000,), 2, "2000"),
+        (("a \udcff fox",), 2, "no text in UTF-8"),
         ((PROMPT, "--size", "15"), 2, "16"),
         ((PROMPT, "--size", "1025x1024"), 2, "1024"),
         ((PROMPT, "--size", "200x64"), 2, "2:1"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from pictura.core.errors import ConfigError, MetadataError
 from pictura.store.metadata import read_metadata, save_picture
@@ -60,8 +60,12 @@ def test_pictures_of_others_are_refused(image: Image.Image, tmp_path: Path) -> N
     image.save(tmp_path / "plain.png")
     (tmp_path / "text.png").write_text("no picture")
     save_picture(image, tmp_path / "wrong.png", {**METADATA, "seed": "1"})
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageDescription] = "on the beach"
+    image.convert("RGB").save(tmp_path / "photo.jpg", exif=exif)
     for name, words in (
         ("plain.png", r"plain\.png does not say how it was painted\. Only pictures that Pictura saved"),
+        ("photo.jpg", r"photo\.jpg does not say how it was painted\. Only pictures that Pictura saved"),
         ("text.png", r"text\.png is no picture that can be read\.$"),
         ("missing.png", r"missing\.png does not exist\.$"),
         ("wrong.png", r"its 'seed' is missing or wrong\.$"),

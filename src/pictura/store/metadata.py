@@ -59,13 +59,16 @@ def read_metadata(path: Path) -> dict[str, Any]:
     try:
         with Image.open(path) as image:
             text = image.info.get(KEY) or image.getexif().get(ExifTags.Base.ImageDescription)
-        metadata = json.loads(text) if text else None
     except FileNotFoundError as error:
         raise MetadataError(f"{path} does not exist.") from error
     except UnidentifiedImageError as error:
         raise MetadataError(f"{path} is no picture that can be read.") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise MetadataError(f"{path} cannot be read ({error}).") from error
+    try:
+        metadata = json.loads(text or "")
+    except (TypeError, ValueError):  # nothing, or the words of another program
+        metadata = None
     if not isinstance(metadata, dict):
         raise MetadataError(
             f"{path} does not say how it was painted. Only pictures that Pictura saved, unchanged since, do."
