@@ -55,6 +55,12 @@ def test_an_unknown_command_names_the_nearest() -> None:
     assert "Did you mean 'imagine'?" in result.stderr
 
 
+def test_an_unknown_device_is_never_taken_for_the_cpu() -> None:
+    result = call("train", "recipe.toml", "--device", "gpu")
+    assert result.exit_code == 2
+    assert "'gpu' is not one of" in result.stderr
+
+
 def test_an_error_for_people_is_one_sentence_and_its_exit_code(fail_with: Callable[..., Result]) -> None:
     result = fail_with(PromptError("The prompt is empty."))
     assert (result.exit_code, result.stdout, result.stderr) == (2, "", "Error: The prompt is empty.\n")

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +14,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from pictura.core.errors import ConfigError, DataError, TrainingError
+from pictura.core.errors import ConfigError, DataError, ModelError, TrainingError
 from pictura.train import checkpoint
 from pictura.train.loop import Run
 from tests.train.kit import ALONE, make_recipe, make_set, run
@@ -176,7 +178,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(root: Path) -> None:
         finally:
             process.kill()  # else it would train for days after a failure
     assert process.returncode == 130, err[-2000:]
-    assert "Stopped and saved. Go on with: pictura train" in out
+    assert f"Stopped and saved. Go on with: pictura train {recipe} --runs {root / 'runs'}\n" in out
     folder = checkpoint.find_latest(root / "runs" / "patient")
     assert folder is not None
     last = [json.loads(line) for line in metrics.read_text().splitlines() if "loss" in line][-1]
@@ -260,6 +262,21 @@ def test_a_run_of_another_network_is_not_overwritten(root: Path) -> None:
     run(make_recipe(name="same"), root).save()
     with pytest.raises(ConfigError, match="holds another network than the recipe asks for"):
         run(make_recipe(name="same", model={"preset": "xs-pixels"}), root)
+
+
+def test_a_preset_must_fit_the_space(root: Path) -> None:
+    with pytest.raises(ConfigError, match=r"model\.preset 'micro' does not go with model\.autoencoder ''"):
+        run(make_recipe(model={"preset": "micro"}), root)
+
+
+def test_a_run_starts_from_an_intact_model_folder_alone(root: Path, tiny_home: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_home / "models" / "tiny", tmp_path / "model")
+    recipe = make_recipe(name="from-model", model={"init_from": str(folder)})
+    start = load_file(folder / "weights.safetensors")["network.patch_in.weight"]
+    assert torch.equal(run(recipe, root).module.state_dict()["network.patch_in.weight"], start.float())
+    (folder / "weights.safetensors").write_bytes(b"damaged")
+    with pytest.raises(ModelError, match=r"weights\.safetensors is damaged"):
+        run(recipe, root)
 
 
 def test_missing_data_is_named(root: Path) -> None:

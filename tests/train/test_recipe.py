@@ -35,7 +35,10 @@ def test_every_card_of_ours_is_valid(path: Path) -> None:
         ({"training": {"optimizer": "adam"}}, "must be 'adamw' or 'muon'; got 'adam'"),
         ({"training": 3}, "training must be a table; got 3"),
         ({"sampling": {"guidance_interval": [1]}}, "guidance_interval must be a list of 2 values"),
+        ({"training": {"caption_dropout": 2}}, r"caption_dropout must be in \[0, 1\]; got 2"),
         ({"task": "flwo"}, "got 'flwo'. Did you mean 'flow'?"),
+        ({"name": ""}, "names a folder: letters, digits, .*; got ''"),
+        ({"name": "../x"}, r"names a folder: .*; got '\.\./x'"),
     ],
 )
 def test_a_wrong_setting_is_named(table: dict[str, Any], message: str) -> None:

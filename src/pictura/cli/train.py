@@ -1,7 +1,8 @@
 """`pictura train`: a recipe in, a run with checkpoints out."""
 
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,7 +14,7 @@ def command(
         typer.Option(help="End this stretch after so many minutes, decay done; 0 = the recipe's.", min=0),
     ] = 0.0,
     runs: Annotated[Path, typer.Option(help="Folder in which runs are kept.")] = Path("runs"),
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="What computes.")] = "auto",
     threads: Annotated[int, typer.Option(help="CPU threads of each process; 0 = torch's choice.", min=0)] = 0,
 ) -> None:
     """Train a model by RECIPE; run it again to go on where it stopped."""
@@ -30,7 +31,9 @@ def command(
         reason = run.train(max_minutes=max_minutes)
         if not process.leads:
             return
-    again = f"pictura train {recipe}"
+    options = {"--runs": runs if runs != Path("runs") else "", "--max-minutes": max_minutes or ""}
+    chosen = [str(word) for name, value in options.items() if value for word in (name, value)]
+    again = shlex.join(["pictura", "train", str(recipe), *chosen])
     end = {
         "steps": "All steps are done.",
         "minutes": f"The minutes are over. Go on with: {again}",

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from pictura.core.errors import ConfigError, DataError
@@ -26,6 +25,7 @@ from pictura.encode.tokenizer import Tokenizer, split_words
 from pictura.families.flow.model import FlowConfig, FlowTransformer
 from pictura.families.flow.presets import get_preset
 from pictura.store.models import resolve
+from pictura.store.weights import read_weights
 from pictura.train import checkpoint
 from pictura.train.autoencoder import AutoencoderStep, AutoencoderTask
 from pictura.train.flow import FlowStep, FlowTask
@@ -138,6 +138,7 @@ def read_start(where: str, root: Path) -> Start:
 
     Raises:
         ModelNotFoundError: nothing is there.
+        ModelError: the model is damaged.
     """
     folder = checkpoint.find_latest(root / where)
     if folder is not None:
@@ -145,9 +146,10 @@ def read_start(where: str, root: Path) -> Start:
         weights = {**saved.weights.get("frozen", {}), **saved.weights["ema_long"]}
         return Start(config=saved.config, weights=weights, tokenizer=saved.tokenizer, words=saved.words)
     model = resolve(str(root / where) if (root / where).exists() else where)
+    model.verify()
     return Start(
         config=dict(model.manifest),
-        weights={k: v.float() for k, v in load_file(model.path / "weights.safetensors").items()},
+        weights={name: torch.from_numpy(array) for name, array in read_weights(model.path).items()},
         tokenizer=model.path / "tokenizer.json",
         words=tuple((model.path / "words.txt").read_text(encoding="utf-8").split()),
     )
@@ -195,6 +197,11 @@ def _flow_task(
     else:
         tokenizer = Tokenizer.train(captions, vocab_size=model.vocab_size, max_tokens=model.max_tokens)
         preset = get_preset(model.preset)
+        if ("latent_channels" in preset.network) == (autoencoder is not None):
+            raise ConfigError(
+                f"model.preset {model.preset!r} does not go with model.autoencoder {model.autoencoder!r}: "
+                f"presets ending in '-pixels' paint without an autoencoder, the others need one."
+            )
         channels = autoencoder.config.latent_channels if autoencoder else 4
         network_table = {**preset.network, "latent_channels": channels}
         text_table = {**preset.text_encoder, "vocab_size": tokenizer.vocab_size}

@@ -5,6 +5,7 @@ nearest one, so that a misspelt setting never passes as a default.
 """
 
 import dataclasses
+import re
 import tomllib
 import types
 import typing
@@ -91,8 +92,9 @@ class TrainingSettings:
         for name in ("num_steps", "batch_size", "accumulate"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"training.{name} must be at least 1; got {getattr(self, name)}.")
-        if not 0 <= self.decay_fraction <= 1:
-            raise ConfigError(f"training.decay_fraction must be in [0, 1]; got {self.decay_fraction}.")
+        for name in ("decay_fraction", "caption_dropout", "ema_long", "ema_short"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"training.{name} must be in [0, 1]; got {getattr(self, name)}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,6 +130,10 @@ class Recipe:
     """How the model paints unless told otherwise; part of what `pictura export` writes."""
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"\w[\w.-]*", self.name):
+            raise ConfigError(
+                f"The recipe's name names a folder: letters, digits, '.', '_' and '-'; got {self.name!r}."
+            )
         if self.task not in ("flow", "autoencoder"):
             raise ConfigError(
                 f"The recipe's task must be 'flow' or 'autoencoder'; got {self.task!r}. "
