@@ -67,6 +67,22 @@ def test_adding_pictures_moves_none(text_folder: Callable[..., Path]) -> None:
     assert before.items() <= after.items()
 
 
+def test_a_set_that_names_no_validation_lends_a_tenth_of_its_train_split(
+    parquet_file: Callable[..., Path],
+) -> None:
+    def parts(named: list[str]) -> list[int]:
+        columns = {"image": [b"x"] * len(named), "text": ["a"] * len(named), "split": named}
+        source = open_source(parquet_file(**columns))
+        picked = [{r.id for r in source if chosen(source, name)(r)} for name in SPLITS]
+        assert len(set.union(*picked)) == len(named)
+        return [len(part) for part in picked]
+
+    train, validation, test = parts(["train"] * 500 + ["test"] * 20)
+    assert 35 <= validation <= 65
+    assert (train + validation, test) == (500, 20)
+    assert parts(["train"] * 500 + ["dev"] + ["test"] * 20) == [500, 1, 20]
+
+
 def test_splitting_by_a_field_keeps_its_values_apart(parquet_file: Callable[..., Path]) -> None:
     classes = [f"class {n % 10}" for n in range(60)]
     source = open_source(parquet_file(**{"image": [b"x"] * 60, "text": ["a"] * 60, "class": classes}))

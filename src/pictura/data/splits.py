@@ -5,6 +5,7 @@ Units   shares are fractions of the set for train, validation and test, and sum 
 
 import hashlib
 from collections.abc import Callable, Iterable
+from functools import cache
 from itertools import accumulate
 
 from pictura.core.errors import ConfigError, DataError
@@ -12,6 +13,7 @@ from pictura.data.records import Record, Source
 
 SPLITS = ("train", "validation", "test")
 SHARES = (0.8, 0.1, 0.1)
+_LENT = (0.9, 0.1, 0.0)
 
 _NAMES = {
     "training": "train",
@@ -81,12 +83,24 @@ def class_disjoint(
 
 def split_of_record(record: Record, *, seed: int = 0) -> str:
     """The split that the set itself names, else a random one by the id."""
-    own = record.fields.get("split")
-    return canonical(str(own)) if own else split_of(record.id, seed=seed)
+    return _named(record) or split_of(record.id, seed=seed)
+
+
+def _named(record: Record) -> str:
+    """The split that the set itself names; empty if it names none."""
+    return canonical(str(record.fields.get("split") or ""))
+
+
+def _lent(record: Record, names_validation: Callable[[], bool], seed: int) -> str:
+    """The split of a record, that of a tenth of the named train split being validation if none is named."""
+    tenth = _named(record) == "train" and split_of(record.id, seed=seed, shares=_LENT) == "validation"
+    return "validation" if tenth and not names_validation() else split_of_record(record, seed=seed)
 
 
 def chosen(source: Source, split: str, *, by: str | None = None, seed: int = 0) -> Callable[[Record], bool]:
     """A test for the records of one split.
+
+    A set that names its splits, but no validation split, lends a tenth of its train split to it, by the ids.
 
     Args:
         source: the set.
@@ -98,8 +112,13 @@ def chosen(source: Source, split: str, *, by: str | None = None, seed: int = 0) 
         DataError: no record has the field `by`.
     """
     name = canonical(split)
+
+    @cache
+    def names_validation() -> bool:
+        return any(_named(record) == "validation" for record in source)
+
     if by is None:
-        return lambda record: split_of_record(record, seed=seed) == name
+        return lambda record: _lent(record, names_validation, seed) == name
     values = {str(record.fields.get(by, "")) for record in source}
     if values <= {""}:
         raise DataError(f"{source.path}: no picture has a field {by!r} to split by.")
