@@ -47,7 +47,7 @@ def make_model(folder: Path, *, name: str = "tiny", std: float = 0.1) -> ModelIn
             "max_tokens": 16,
             "grids": [[8, 8], [6, 10], [10, 6]],
             "sampling": asdict(SAMPLING),
-            "recipe": {"task": "flow"},
+            "recipe": {"task": "flow", "log": {"prompts": ["a red fox", "a blue ball " * 9]}},
         },
         weights={"ema_long": parts.state_dict()},
         tokenizer=tokenizer.to_text(),

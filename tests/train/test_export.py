@@ -1,10 +1,12 @@
 """An export is whole, small, and proven equal to torch before it appears."""
 
+import json
 import shutil
 from pathlib import Path
 
 import onnx
 import pytest
+from PIL import Image
 from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
@@ -14,6 +16,7 @@ from pictura.core.errors import ConfigError, ModelError, StorageError
 from pictura.families.flow.backend import FlowParts
 from pictura.store.models import ModelInfo, read_model
 from pictura.train.export import verify_export
+from pictura.train.samples import CAPTION_HEIGHT, SIDE
 from tests.tiny_model import make_model
 
 
@@ -41,6 +44,18 @@ def test_the_card_says_data_sampling_and_hashes(folder: Path) -> None:
     assert "It paints at 32x32, 40x24, 24x40 pixels" in card
     assert "7 steps in 0.5 hours; the weights are its 'ema_long'. Not trained at all." in card
     assert read_model(folder).files["weights.safetensors"] in card
+
+
+def test_the_card_shows_what_the_model_paints(folder: Path) -> None:
+    assert "nothing picked](samples.png)" in (folder / "README.md").read_text()
+    with Image.open(folder / "samples.png") as sheet:
+        assert sheet.size == (2 * SIDE, SIDE + CAPTION_HEIGHT)
+    (folder / "samples.png").unlink()  # people's, not the painter's
+    manifest = json.loads((folder / "model.json").read_text())
+    before = read_model(folder).hash
+    del manifest["files"]["samples.png"]
+    (folder / "model.json").write_text(json.dumps(manifest))
+    assert read_model(folder).hash == before
 
 
 def test_a_graph_that_differs_from_torch_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

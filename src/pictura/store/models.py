@@ -20,6 +20,8 @@ from typing import Any
 
 from pictura.core.errors import ModelError, ModelNotFoundError, did_you_mean
 
+SHOWN = ("README.md", "samples.png")
+"""Files for people: the card and its pictures. Painting needs none of them."""
 FORMAT = 1
 """Version of the model folder's layout that this Pictura reads and writes."""
 MANIFEST = "model.json"
@@ -171,7 +173,7 @@ def _info(folder: Path, manifest: dict[str, Any]) -> ModelInfo:
     sampling = manifest["sampling"]
     low, high = sampling["guidance_interval"]
     files = {str(name): str(digest) for name, digest in manifest["files"].items()}
-    needed = sorted(f"{name} {digest}" for name, digest in files.items() if name != "README.md")
+    needed = sorted(f"{name} {digest}" for name, digest in files.items() if name not in SHOWN)
     sizes = [path.stat().st_size for path in folder.iterdir() if path.is_file()]
     return ModelInfo(
         name=str(manifest["name"]),

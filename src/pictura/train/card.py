@@ -4,6 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+SAMPLES = "samples.png"
+"""A sheet of pictures that the model painted, if there is one (`store.models.SHOWN`)."""
+
 
 def model_card(
     manifest: Mapping[str, Any], hashes: Mapping[str, str], *, training: str, words: Sequence[str]
@@ -26,6 +29,7 @@ def model_card(
         f"# {manifest['name']}",
         f"A text-to-image model of the {manifest['family']} family, made by Pictura "
         f"{manifest['pictura_version']} on {manifest['created'][:10]}. Licence: {manifest['licence']}.",
+        *([f"![One picture of each prompt, seed 0, nothing picked]({SAMPLES})"] if SAMPLES in hashes else []),
         "## Data\n\n" + (_list(manifest["data"]) or "Not stated."),
         "## Training\n\n" + (training or "Not stated."),
         "## Painting\n\n"

@@ -31,9 +31,10 @@ from pictura.store.atomic import atomic_folder
 from pictura.store.models import FORMAT, MANIFEST, ModelInfo, Sampling, file_hash, read_model
 from pictura.store.weights import WEIGHTS, read_weights
 from pictura.train import checkpoint
-from pictura.train.card import model_card
+from pictura.train.card import SAMPLES, model_card
 from pictura.train.graphs import make_graphs
 from pictura.train.recipe import from_table
+from pictura.train.samples import sample_sheet
 
 TOLERANCE = 1e-4
 """Largest difference between torch and ONNX, relative to the largest number where that is above 1."""
@@ -64,6 +65,7 @@ def export_model(
     grids: Sequence[tuple[int, int]],
     sampling: Sampling,
     provenance: Provenance,
+    prompts: Sequence[str] = (),
 ) -> ModelInfo:
     """Write a model folder and prove that torch and ONNX agree on it.
 
@@ -78,6 +80,7 @@ def export_model(
         grids: latent (height, width) shapes that the network was trained for.
         sampling: how the model is sampled unless a user says otherwise.
         provenance: data, licence, recipe, metrics.
+        prompts: painted by the finished model, one picture each, for the card; empty paints none.
 
     Returns:
         What the new folder says about itself.
@@ -121,13 +124,23 @@ def export_model(
             "recipe": dict(provenance.recipe),
             "graphs": {graph_name: list(graph.weights) for graph_name, graph in graphs.items()},
         }
-        hashes = {path.name: file_hash(path) for path in sorted(tmp.iterdir())}
+        _write_manifest(tmp, manifest)
+        verify_export(tmp)
+        if prompts:
+            sample_sheet(tmp, prompts).save(tmp / SAMPLES, optimize=True)
+        hashes = _write_manifest(tmp, manifest)
         card = model_card(manifest, hashes, training=provenance.training, words=words)
         (tmp / "README.md").write_text(card, encoding="utf-8")
-        manifest["files"] = {**hashes, "README.md": file_hash(tmp / "README.md")}
-        (tmp / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-        verify_export(tmp)
+        _write_manifest(tmp, manifest)
     return read_model(folder)
+
+
+def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Write model.json with the hashes of the files that are there; return them."""
+    hashes = {path.name: file_hash(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
+    text = json.dumps({**manifest, "files": hashes}, indent=1) + "\n"
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
+    return hashes
 
 
 def export_checkpoint(
@@ -176,6 +189,7 @@ def export_checkpoint(
         provenance=dataclasses.replace(
             given, recipe=config["recipe"], training=f"{trained} {given.training}".strip()
         ),
+        prompts=config["recipe"].get("log", {}).get("prompts", ()),
     )
 
 

@@ -63,12 +63,14 @@ class FlowTask:
         tokenizer: Tokenizer,
         settings: TrainingSettings,
         *,
+        sampling: Sampling,
         device: torch.device,
     ) -> None:
         self.module = module
         self.autoencoder = autoencoder
         self.tokenizer = tokenizer
         self.settings = settings
+        self.sampling = sampling
         self.device = device
 
     def inputs(self, batch: Batch, rng: np.random.Generator) -> tuple[Tensor, ...]:
@@ -97,11 +99,9 @@ class FlowTask:
         return images * 2 - 1 if self.autoencoder is None else self.autoencoder.encode(images)
 
     @torch.no_grad()
-    def sample(
-        self, prompts: Sequence[str], grid: tuple[int, int], settings: Sampling, *, seed: int = 0
-    ) -> Tensor:
+    def sample(self, prompts: Sequence[str], grid: tuple[int, int], *, seed: int = 0) -> Tensor:
         """Paint one picture per prompt with the weights that the module holds: (B, 3 or 4, H, W)."""
-        network, text_encoder = self.module.network, self.module.text_encoder
+        settings, network, text_encoder = self.sampling, self.module.network, self.module.text_encoder
         ids, mask = self.read([*prompts, *[""] * len(prompts)])
         cond = Conditioning(tokens=text_encoder(ids, mask), mask=mask)
         half = len(prompts)
@@ -122,10 +122,11 @@ class FlowTask:
         return (x_0 / 2 + 0.5).clamp(0, 1) if self.autoencoder is None else self.autoencoder.decode(x_0)
 
     def config(self) -> dict[str, Any]:
-        """What the networks are, for checkpoints."""
+        """What the networks are and how they paint, for checkpoints."""
         return {
             "network": asdict(self.module.network.config),
             "text_encoder": asdict(self.module.text_encoder.config),
             "autoencoder": None if self.autoencoder is None else asdict(self.autoencoder.config),
             "max_tokens": self.tokenizer.max_tokens,
+            "sampling": asdict(self.sampling),
         }

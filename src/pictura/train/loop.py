@@ -224,7 +224,7 @@ class Run:
         owner = self.task if isinstance(self.task, FlowTask) else self.task.module
         factor = owner.autoencoder.config.factor if owner.autoencoder else 1
         config["grids"] = [[size // factor, size // factor]]
-        return {**config, "sampling": to_table(self.recipe.sampling), "recipe": to_table(self.recipe)}
+        return {**config, "recipe": to_table(self.recipe)}
 
     def save(self) -> None:
         """Write a checkpoint (one process does)."""

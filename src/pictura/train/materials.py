@@ -24,12 +24,12 @@ from pictura.encode.text_encoder import TextEncoder, TextEncoderConfig
 from pictura.encode.tokenizer import Tokenizer, split_words
 from pictura.families.flow.model import FlowConfig, FlowTransformer
 from pictura.families.flow.presets import get_preset
-from pictura.store.models import resolve
+from pictura.store.models import Sampling, resolve
 from pictura.store.weights import read_weights
 from pictura.train import checkpoint
 from pictura.train.autoencoder import AutoencoderStep, AutoencoderTask
 from pictura.train.flow import FlowStep, FlowTask
-from pictura.train.recipe import Recipe, from_table
+from pictura.train.recipe import SAMPLING, Recipe, from_table
 
 VALIDATION_SEED = 1_000_003
 CAPTION_BATCHES = 400
@@ -68,6 +68,8 @@ def load_materials(recipe: Recipe, root: Path, device: torch.device) -> Material
         return _captioned(recipe, path, device)
     if data.kind not in ("scenes", "glyphs"):
         raise ConfigError(f"data.kind must be 'captioned', 'scenes' or 'glyphs'; got {data.kind!r}.")
+    if data.kind == "glyphs" and recipe.task == "flow":
+        raise ConfigError("data.kind 'glyphs' knows no hold-outs and is for autoencoders. Take 'scenes'.")
     # Twice the size of the canvas: scenes resample their glyphs once, from more than they need.
     sharp = 2 * data.size if data.kind == "scenes" else data.size
     glyphs = GlyphSet.load(path, size=sharp, cache=root / data.cache if data.cache else None)
@@ -169,6 +171,8 @@ def build_task(
 def _autoencoder_task(
     recipe: Recipe, start: Start | None, materials: Materials, device: torch.device
 ) -> AutoencoderTask:
+    if start:
+        _require(start, "autoencoder", recipe)
     table = start.config["autoencoder"] if start else recipe.model.autoencoder_config
     autoencoder = Autoencoder(from_table(AutoencoderConfig, table, "model.autoencoder_config"))
     if start:
@@ -190,7 +194,10 @@ def _flow_task(
         autoencoder.load_state_dict(part(space.weights, "autoencoder"))
         autoencoder.requires_grad_(False).eval().to(device)
     words = known_words(captions)
+    sampling = recipe.sampling or SAMPLING
     if start:
+        _require(start, "network", recipe)
+        sampling = recipe.sampling or from_table(Sampling, start.config["sampling"], "sampling")
         tokenizer = _tokenizer(start, start.config.get("max_tokens", model.max_tokens))
         network_table, text_table = start.config["network"], start.config["text_encoder"]
         words = list(dict.fromkeys([*start.words, *words]))
@@ -211,7 +218,13 @@ def _flow_task(
         network.load_state_dict(part(start.weights, "network"))
         text_encoder.load_state_dict(part(start.weights, "text_encoder"))
     step = FlowStep(network, text_encoder).to(device)
-    return FlowTask(step, autoencoder, tokenizer, recipe.training, device=device), tuple(words)
+    task = FlowTask(step, autoencoder, tokenizer, recipe.training, sampling=sampling, device=device)
+    return task, tuple(words)
+
+
+def _require(start: Start, network: str, recipe: Recipe) -> None:
+    if not start.config.get(network):
+        raise ConfigError(f"model.init_from is {recipe.model.init_from!r}, which holds no {network}.")
 
 
 def _tokenizer(start: Start, max_tokens: int) -> Tokenizer:

@@ -46,7 +46,7 @@ def _paintings(task: FlowTask, recipe: Recipe, materials: Materials) -> Tensor:
     prompts = recipe.log.prompts or materials.validation.batch(0, NUM_PICTURES).captions
     factor = task.autoencoder.config.factor if task.autoencoder else 1
     side = recipe.data.size // factor
-    return task.sample(prompts[:NUM_PICTURES], (side, side), recipe.sampling)
+    return task.sample(prompts[:NUM_PICTURES], (side, side))
 
 
 def tile(images: Tensor) -> Image.Image:

@@ -126,8 +126,9 @@ class Recipe:
     model: ModelSettings = field(default_factory=ModelSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     log: LogSettings = field(default_factory=LogSettings)
-    sampling: Sampling = SAMPLING
-    """How the model paints unless told otherwise; part of what `pictura export` writes."""
+    sampling: Sampling | None = None
+    """How the model paints unless told otherwise; part of what `pictura export` writes. Not given, it is what
+    `init_from` does, else `SAMPLING`."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"\w[\w.-]*", self.name):
@@ -187,6 +188,10 @@ def to_table(settings: Any) -> dict[str, Any]:
 
 
 def _checked(hint: Any, value: Any, where: str) -> Any:
+    if isinstance(hint, types.UnionType):  # something, or None
+        if value is None:
+            return None
+        hint = next(a for a in typing.get_args(hint) if a is not type(None))
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         if not isinstance(value, dict):
             raise ConfigError(f"{where} must be a table; got {value!r}.")
@@ -201,8 +206,6 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
         if len(value) != len(arguments):
             raise ConfigError(f"{where} must be a list of {len(arguments)} values; got {value!r}.")
         return tuple(_checked(a, v, where) for a, v in zip(arguments, value, strict=True))
-    if isinstance(hint, types.UnionType):
-        hint = next(a for a in typing.get_args(hint) if a is not type(None))
     kind = origin or hint
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

@@ -1,0 +1,44 @@
+"""One sheet of pictures that shows what a model paints: a picture of each prompt, seed 0, nothing picked."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from pictura.pipeline import load
+from pictura.store.metadata import on_white
+
+SEED = 0
+SIDE, CAPTION_HEIGHT, COLUMNS = 128, 30, 8
+
+
+def sample_sheet(model: Path, prompts: Sequence[str]) -> Image.Image:
+    """Paint the first picture of seed 0 for every prompt, on white, each above its prompt.
+
+    Args:
+        model: a model folder.
+        prompts: at least one.
+    """
+    painter = load(model, device="cpu")
+    rows = -(-len(prompts) // COLUMNS)
+    sheet = Image.new("RGB", (min(len(prompts), COLUMNS) * SIDE, rows * (SIDE + CAPTION_HEIGHT)), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
+    for i, prompt in enumerate(prompts):
+        x, y = i % COLUMNS * SIDE, i // COLUMNS * (SIDE + CAPTION_HEIGHT)
+        (picture,) = painter.paint(prompt, num_images=1, seed=SEED, size=(SIDE, SIDE))
+        sheet.paste(on_white(picture.image), (x, y))
+        place, text = (x + SIDE / 2, y + SIDE), _wrapped(prompt, draw, font)
+        draw.multiline_text(place, text, "black", font, anchor="ma", align="center", spacing=1)
+    return sheet
+
+
+def _wrapped(text: str, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    """Break a prompt into lines as wide as its picture; two at most."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and draw.textlength(longer, font) > SIDE:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return "\n".join([lines[0], lines[1] + " …"] if len(lines) > 2 else lines)
