@@ -141,7 +141,7 @@ def test_it_learns_colours(root: Path) -> None:
     done.train()
     assert done.validate()["validation_ema_short"] < 0.6 * before
     prompts = ["a red picture", "a green picture", "a blue picture"]
-    images = done.task.sample(prompts, (16, 16), recipe.sampling)  # type: ignore[union-attr]
+    images = done.task.sample(prompts, (16, 16))  # type: ignore[union-attr]
     assert images[:, :3].mean(dim=(2, 3)).argmax(dim=1).tolist() == [0, 1, 2]
 
 
@@ -248,6 +248,26 @@ def test_a_run_starts_from_another_with_its_tokenizer(root: Path) -> None:
     weights = saved(old).weights["ema_long"]
     assert torch.equal(new.module.state_dict()["network.patch_in.weight"], weights["network.patch_in.weight"])
     assert new.task.tokenizer.to_text() == saved(old).tokenizer  # type: ignore[union-attr]
+    with pytest.raises(ConfigError, match=r"model\.init_from is 'runs/old', which holds no autoencoder\."):
+        run(make_recipe(task="autoencoder", model={"init_from": "runs/old"}), root)
+
+
+def test_a_run_paints_as_what_it_started_from_unless_told_otherwise(root: Path) -> None:
+    way = {
+        "solver": "euler",
+        "num_steps": 5,
+        "guidance_scale": 2.0,
+        "guidance_interval": [0, 1],
+        "shift": 3.0,
+    }
+    run(make_recipe(name="shifted", sampling=way), root).save()
+    other = {**way, "solver": "ab2"}
+    heirs = [
+        make_recipe(name="heir", model={"init_from": "runs/shifted"}, **more)
+        for more in ({}, {"sampling": other})
+    ]
+    for heir, wanted in zip(heirs, (way, other), strict=True):
+        assert json.loads(json.dumps(run(heir, root)._config()["sampling"])) == wanted
 
 
 def test_a_loss_that_is_no_number_stops_the_run(root: Path) -> None:
@@ -282,6 +302,11 @@ def test_a_run_starts_from_an_intact_model_folder_alone(root: Path, tiny_home: P
 def test_missing_data_is_named(root: Path) -> None:
     with pytest.raises(DataError, match=r"data\.path is 'nowhere'"):
         run(make_recipe(data={"path": "nowhere"}), root)
+
+
+def test_single_glyphs_are_for_autoencoders(root: Path) -> None:
+    with pytest.raises(ConfigError, match="knows no hold-outs and is for autoencoders"):
+        run(make_recipe(data={"kind": "glyphs"}), root)
 
 
 def test_an_unknown_kind_of_data_is_named(root: Path) -> None:

@@ -194,10 +194,8 @@ def _flow_task(
         autoencoder.load_state_dict(part(space.weights, "autoencoder"))
         autoencoder.requires_grad_(False).eval().to(device)
     words = known_words(captions)
-    sampling = recipe.sampling or SAMPLING
     if start:
         _require(start, "network", recipe)
-        sampling = recipe.sampling or from_table(Sampling, start.config["sampling"], "sampling")
         tokenizer = _tokenizer(start, start.config.get("max_tokens", model.max_tokens))
         network_table, text_table = start.config["network"], start.config["text_encoder"]
         words = list(dict.fromkeys([*start.words, *words]))
@@ -218,6 +216,8 @@ def _flow_task(
         network.load_state_dict(part(start.weights, "network"))
         text_encoder.load_state_dict(part(start.weights, "text_encoder"))
     step = FlowStep(network, text_encoder).to(device)
+    before = from_table(Sampling, start.config["sampling"], "sampling") if start else SAMPLING
+    sampling = recipe.sampling or before
     task = FlowTask(step, autoencoder, tokenizer, recipe.training, sampling=sampling, device=device)
     return task, tuple(words)
 
