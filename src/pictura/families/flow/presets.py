@@ -36,11 +36,11 @@ def _preset(
 
 PRESETS: dict[str, FlowPreset] = {
     "micro": _preset(64, 2, 2, 64, 1),  # 0.17 M + 0.18 M, 0.02 GFLOP: tests, toy runs of seconds
-    "xxs": _preset(192, 6, 3, 192, 2),  # 3.1 M + 1.3 M, 0.46 GFLOP
-    "xs": _preset(256, 8, 4, 256, 2),  # 7.2 M + 2.1 M, 1.1 GFLOP
-    "s": _preset(384, 12, 6, 384, 2),  # 23.0 M + 4.3 M, 3.5 GFLOP
-    "m": _preset(512, 12, 8, 512, 3),  # 41.0 M + 10.5 M, 6.2 GFLOP
-    "l": _preset(640, 12, 10, 640, 4),  # 64.2 M + 21.1 M, 9.7 GFLOP
+    "xxs": _preset(192, 6, 3, 192, 2),  # 3.1 M + 1.3 M, 0.43 GFLOP
+    "xs": _preset(256, 8, 4, 256, 2),  # 7.2 M + 2.1 M, 1.03 GFLOP
+    "s": _preset(384, 12, 6, 384, 2),  # 23.0 M + 4.3 M, 3.41 GFLOP
+    "m": _preset(512, 12, 8, 512, 3),  # 41.0 M + 10.5 M, 6.09 GFLOP
+    "l": _preset(640, 12, 10, 640, 4),  # 64.2 M + 21.1 M, 9.54 GFLOP
     "micro-pixels": _preset(64, 2, 2, 64, 1, latent_channels=4, patch_size=4),
     "xs-pixels": _preset(256, 8, 4, 256, 2, latent_channels=4, patch_size=8),
 }
