@@ -89,7 +89,7 @@ def _version(package: str) -> str | None:
 
 def _hardware() -> Iterator[Check]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    yield Check("cores", f"{cores} of {os.cpu_count()}")
+    yield Check("cores", f"{cores} of {os.cpu_count()}; painting tries which number of threads is fastest")
     try:
         import onnxruntime
 
