@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from pictura.cli.app import app as pictura_app
 from pictura.cli.data import app
 from pictura.core.errors import DataError
 from pictura.data.inspect import inspect, spread
@@ -73,6 +74,14 @@ def test_the_command_prints_json_and_names_the_sheet(mixed: Path, tmp_path: Path
     assert (told["num_pictures"], told["contact_sheet"]) == (4, str(sheet))
     with Image.open(sheet) as picture:
         assert picture.format == "PNG"
+
+
+def test_a_bad_set_is_reported_as_one_json_and_fails(text_folder: Callable[..., Path]) -> None:
+    options = ["data", "inspect", str(text_folder(5, bad=2)), "--no-sheet", "--json"]
+    run = CliRunner().invoke(pictura_app, options)
+    assert len(json.loads(run.stdout)["bad"]) == 2
+    assert run.exit_code == DataError.exit_code
+    assert "2 of 7 pictures cannot be used" in run.stderr
 
 
 def test_no_sheet_is_written_when_none_is_wanted(mixed: Path, tmp_path: Path) -> None:

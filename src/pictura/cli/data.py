@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pictura.core.errors import ConfigError
+from pictura.core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from pictura.data.inspect import Inspection, Spread
@@ -48,7 +48,13 @@ def inspect(
         typer.echo(json.dumps({**asdict(found), "contact_sheet": written}, ensure_ascii=False))
     else:
         _show(_inspection_rows(found) | ({"contact sheet": written} if written else {}))
-    source.check(found.num_pictures + len(found.bad))
+    try:
+        source.check(found.num_pictures + len(found.bad))
+    except DataError as error:
+        if not as_json:
+            raise
+        typer.echo(f"Error: {error}", err=True)  # the one JSON on stdout is the report
+        raise typer.Exit(error.exit_code) from error
 
 
 @app.command()
