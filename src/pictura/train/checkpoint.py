@@ -6,7 +6,6 @@ are), ``state.json`` (how far the run is), the tokenizer and the word list if th
 ``manifest.json``, written last, with the SHA-256 of every file.
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from pictura.core.errors import TrainingError
 from pictura.store.atomic import atomic_folder
+from pictura.store.models import file_hash
 
 Weights = dict[str, Tensor]
 
@@ -59,7 +59,7 @@ def save(checkpoint: Checkpoint, runs: Path, *, keep: int = 2) -> Path:
         if checkpoint.tokenizer:
             (tmp / "tokenizer.json").write_text(checkpoint.tokenizer, encoding="utf-8")
             (tmp / "words.txt").write_text("\n".join(checkpoint.words) + "\n", encoding="utf-8")
-        hashes = {f.name: sha256(f) for f in sorted(tmp.iterdir())}
+        hashes = {f.name: file_hash(f) for f in sorted(tmp.iterdir())}
         _write_json(tmp / "manifest.json", {"format": 1, "files": hashes})
     for old in sorted(runs.glob("step-*"))[:-keep]:
         shutil.rmtree(old)
@@ -83,7 +83,7 @@ def load(folder: Path, *, device: str = "cpu") -> Checkpoint:
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         for name, expected in manifest["files"].items():
-            if sha256(folder / name) != expected:
+            if file_hash(folder / name) != expected:
                 raise TrainingError(
                     f"{folder / name} is damaged: its hash is not the one in manifest.json. "
                     f"Delete the folder {folder.name} to go on from the checkpoint before it."
@@ -127,12 +127,6 @@ def load_optimizers(optimizers: list[torch.optim.Optimizer], flat: Weights) -> N
             if int(which) == i:
                 states.setdefault(int(index), {})[key] = value
         optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def sha256(path: Path) -> str:
-    """Hash of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write_json(path: Path, value: Any) -> None:
