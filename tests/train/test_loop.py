@@ -270,6 +270,13 @@ def test_a_run_paints_as_what_it_started_from_unless_told_otherwise(root: Path) 
         assert json.loads(json.dumps(run(heir, root)._config()["sampling"])) == wanted
 
 
+def test_metrics_are_written_as_often_as_asked(root: Path) -> None:
+    for every, lines in ((0, 0), (2, 2)):
+        done = run(make_recipe(name=f"metrics-{every}", log={"metrics_every": every}), root)
+        done.train()
+        assert (done.folder / "metrics.jsonl").read_text().count("grad_norm") == lines
+
+
 def test_a_loss_that_is_no_number_stops_the_run(root: Path) -> None:
     broken = run(make_recipe(name="broken"), root)
     with torch.no_grad():

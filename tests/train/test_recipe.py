@@ -1,6 +1,7 @@
 """Recipes: typed, checked, never guessed."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from pictura.cli.export import read_card
 from pictura.core.errors import ConfigError
-from pictura.train.recipe import Recipe, from_table, load_recipe, to_table
+from pictura.train.recipe import SAMPLING, Recipe, from_table, load_recipe, to_table
 
 FILES = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*.toml"))
 CARDS = [path for path in FILES if path.stem.endswith("-card")]
@@ -36,6 +37,7 @@ def test_every_card_of_ours_is_valid(path: Path) -> None:
         ({"training": 3}, "training must be a table; got 3"),
         ({"sampling": {"guidance_interval": [1]}}, "guidance_interval must be a list of 2 values"),
         ({"training": {"caption_dropout": 2}}, r"caption_dropout must be in \[0, 1\]; got 2"),
+        ({"log": {"keep_checkpoints": 0}}, "log.keep_checkpoints must be at least 1; got 0"),
         ({"task": "flwo"}, "got 'flwo'. Did you mean 'flow'?"),
         ({"name": ""}, "names a folder: letters, digits, .*; got ''"),
         ({"name": "../x"}, r"names a folder: .*; got '\.\./x'"),
@@ -44,6 +46,23 @@ def test_every_card_of_ours_is_valid(path: Path) -> None:
 def test_a_wrong_setting_is_named(table: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message.replace("?", r"\?")):
         from_table(Recipe, {"task": "flow", "name": "x", **table}, "recipe.toml")
+
+
+def test_every_setting_stands_on_the_page_with_its_default() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    recipe = to_table(from_table(Recipe, {"task": "flow", "name": "x"}, "here"))
+    tables = {name: table for name, table in recipe.items() if isinstance(table, dict)}
+    for name, table in {**tables, "sampling": to_table(SAMPLING)}.items():
+        section = page.partition(f"| `[{name}]` |")[2].partition("\n\n")[0]
+        assert [key for key in table if f"`{key}`" not in section] == []
+        for key, value in table.items():
+            if isinstance(value, int | float) and value:
+                (row,) = [line for line in section.splitlines() if f"`{key}`" in line]
+                told = [
+                    float(number.replace(",", ""))
+                    for number in re.findall(r"\d[\d,.]*(?:e-\d+)?(?=[ ,|])", row)
+                ]
+                assert float(value) in told, f"{name}.{key} is {value}"
 
 
 def test_a_missing_name_is_named() -> None:

@@ -19,7 +19,7 @@ class Logs:
 
     def __init__(self, folder: Path, recipe: Recipe, step: int, *, quiet: bool = False) -> None:
         self._folder, self._recipe, self._quiet = folder, recipe, quiet
-        self._every = max(1, recipe.log.metrics_every)
+        self._every = recipe.log.metrics_every
         self._since, self._images, self._losses = time.monotonic(), 0.0, 0.0
         self._count = 0
         self._progress = Progress(
@@ -52,11 +52,11 @@ class Logs:
             self._board.close()
 
     def step(self, step: int, metrics: dict[str, float], seconds: float, spent: float) -> None:
-        """Note one optimiser step; every `metrics_every` steps their mean is written."""
+        """Note one optimiser step; every `metrics_every` steps their mean is written, at 0 never."""
         self._images += metrics["images"]
         self._losses += metrics["loss"]
         self._count += 1
-        if step % self._every:
+        if not self._every or step % self._every:
             return
         now = time.monotonic()
         speed = self._images / max(now - self._since, 1e-9)

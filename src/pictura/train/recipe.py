@@ -109,6 +109,10 @@ class LogSettings:
     prompts: tuple[str, ...] = ()
     """`flow`: prompts of the sample grids; empty takes validation captions."""
 
+    def __post_init__(self) -> None:
+        if self.keep_checkpoints < 1:
+            raise ConfigError(f"log.keep_checkpoints must be at least 1; got {self.keep_checkpoints}.")
+
 
 SAMPLING = Sampling(solver="ab2", num_steps=12, guidance_scale=2.5, guidance_interval=(0.1, 0.9), shift=1.0)
 
