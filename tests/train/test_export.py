@@ -44,6 +44,7 @@ def test_the_card_says_data_sampling_and_hashes(folder: Path) -> None:
     assert "It paints at 32x32, 40x24, 24x40 pixels" in card
     assert "7 steps in 0.5 hours; the weights are its 'ema_long'. Not trained at all." in card
     assert read_model(folder).files["weights.safetensors"] in card
+    assert "Licence: not stated." in card  # nobody gave one
 
 
 def test_the_card_shows_what_the_model_paints(folder: Path) -> None:

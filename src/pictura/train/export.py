@@ -44,7 +44,8 @@ TOLERANCE = 1e-4
 class Provenance:
     """Where a model comes from, for model.json and the card."""
 
-    licence: str = "Apache-2.0"
+    licence: str = "not stated"
+    """Of the weights: that of the pictures they learnt from has a say in it."""
     data: tuple[str, ...] = ()
     """One line for each source of pictures: what it is, and its licence."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
