@@ -300,7 +300,12 @@ def test_a_run_starts_from_an_intact_model_folder_alone(root: Path, tiny_home: P
     folder = shutil.copytree(tiny_home / "models" / "tiny", tmp_path / "model")
     recipe = make_recipe(name="from-model", model={"init_from": str(folder)})
     start = load_file(folder / "weights.safetensors")["network.patch_in.weight"]
-    assert torch.equal(run(recipe, root).module.state_dict()["network.patch_in.weight"], start.float())
+    begun = run(recipe, root)
+    assert torch.equal(begun.module.state_dict()["network.patch_in.weight"], start.float())
+    assert begun._config()["data"] == [
+        "nothing: the weights are random",
+        "what it started from",
+    ]  # credit goes on with the weights
     (folder / "weights.safetensors").write_bytes(b"damaged")
     with pytest.raises(ModelError, match=r"weights\.safetensors is damaged"):
         run(recipe, root)

@@ -188,7 +188,10 @@ def export_checkpoint(
         grids=[(h, w) for h, w in config["grids"]],
         sampling=from_table(Sampling, config["sampling"], "sampling"),
         provenance=dataclasses.replace(
-            given, recipe=config["recipe"], training=f"{trained} {given.training}".strip()
+            given,
+            data=(*given.data, *config.get("data", ())),
+            recipe=config["recipe"],
+            training=f"{trained} {given.training}".strip(),
         ),
         prompts=config["recipe"].get("log", {}).get("prompts", ()),
     )

@@ -65,13 +65,26 @@ class FlowTask:
         *,
         sampling: Sampling,
         device: torch.device,
+        learnt_from: Sequence[str] = (),
     ) -> None:
+        """Keep the parts.
+
+        Args:
+            module: network and text tower.
+            autoencoder: None paints pixels.
+            tokenizer: of the captions.
+            settings: of the training.
+            sampling: how samples, and the model in the end, are painted.
+            device: where it computes.
+            learnt_from: the sources of what the run started from, for the card.
+        """
         self.module = module
         self.autoencoder = autoencoder
         self.tokenizer = tokenizer
         self.settings = settings
         self.sampling = sampling
         self.device = device
+        self.learnt_from = tuple(dict.fromkeys(learnt_from))
 
     def inputs(self, batch: Batch, rng: np.random.Generator) -> tuple[Tensor, ...]:
         """Encode a batch and draw its times, noise and dropped captions."""
@@ -122,11 +135,12 @@ class FlowTask:
         return (x_0 / 2 + 0.5).clamp(0, 1) if self.autoencoder is None else self.autoencoder.decode(x_0)
 
     def config(self) -> dict[str, Any]:
-        """What the networks are and how they paint, for checkpoints."""
+        """What the networks are, how they paint and whence they come, for checkpoints."""
         return {
             "network": asdict(self.module.network.config),
             "text_encoder": asdict(self.module.text_encoder.config),
             "autoencoder": None if self.autoencoder is None else asdict(self.autoencoder.config),
             "max_tokens": self.tokenizer.max_tokens,
             "sampling": asdict(self.sampling),
+            "data": list(self.learnt_from),
         }

@@ -29,7 +29,7 @@ from pictura.store.weights import read_weights
 from pictura.train import checkpoint
 from pictura.train.autoencoder import AutoencoderStep, AutoencoderTask
 from pictura.train.flow import FlowStep, FlowTask
-from pictura.train.recipe import SAMPLING, Recipe, from_table
+from pictura.train.recipe import SAMPLING, ModelSettings, Recipe, from_table
 
 VALIDATION_SEED = 1_000_003
 CAPTION_BATCHES = 400
@@ -201,15 +201,7 @@ def _flow_task(
         words = list(dict.fromkeys([*start.words, *words]))
     else:
         tokenizer = Tokenizer.train(captions, vocab_size=model.vocab_size, max_tokens=model.max_tokens)
-        preset = get_preset(model.preset)
-        if ("latent_channels" in preset.network) == (autoencoder is not None):
-            raise ConfigError(
-                f"model.preset {model.preset!r} does not go with model.autoencoder {model.autoencoder!r}: "
-                f"presets ending in '-pixels' paint without an autoencoder, the others need one."
-            )
-        channels = autoencoder.config.latent_channels if autoencoder else 4
-        network_table = {**preset.network, "latent_channels": channels}
-        text_table = {**preset.text_encoder, "vocab_size": tokenizer.vocab_size}
+        network_table, text_table = _preset_tables(model, autoencoder, tokenizer)
     network = FlowTransformer(from_table(FlowConfig, network_table, "network"))
     text_encoder = TextEncoder(from_table(TextEncoderConfig, text_table, "text_encoder"))
     if start:
@@ -217,9 +209,31 @@ def _flow_task(
         text_encoder.load_state_dict(part(start.weights, "text_encoder"))
     step = FlowStep(network, text_encoder).to(device)
     before = from_table(Sampling, start.config["sampling"], "sampling") if start else SAMPLING
-    sampling = recipe.sampling or before
-    task = FlowTask(step, autoencoder, tokenizer, recipe.training, sampling=sampling, device=device)
+    task = FlowTask(
+        step,
+        autoencoder,
+        tokenizer,
+        recipe.training,
+        sampling=recipe.sampling or before,
+        device=device,
+        learnt_from=[line for origin in (start, space) if origin for line in origin.config.get("data", ())],
+    )
     return task, tuple(words)
+
+
+def _preset_tables(
+    model: ModelSettings, autoencoder: Autoencoder | None, tokenizer: Tokenizer
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Configs of network and text tower by the preset's name."""
+    preset = get_preset(model.preset)
+    if ("latent_channels" in preset.network) == (autoencoder is not None):
+        raise ConfigError(
+            f"model.preset {model.preset!r} does not go with model.autoencoder {model.autoencoder!r}: "
+            f"presets ending in '-pixels' paint without an autoencoder, the others need one."
+        )
+    channels = autoencoder.config.latent_channels if autoencoder else 4
+    text_table = {**preset.text_encoder, "vocab_size": tokenizer.vocab_size}
+    return {**preset.network, "latent_channels": channels}, text_table
 
 
 def _require(start: Start, network: str, recipe: Recipe) -> None:
