@@ -45,7 +45,7 @@ def make_model(folder: Path, *, name: str = "tiny", std: float = 0.1) -> ModelIn
             "text_encoder": asdict(text_encoder.config),
             "autoencoder": asdict(autoencoder.config),
             "max_tokens": 16,
-            "data": ["what it started from"],
+            "data": ["what it started from", *PROVENANCE.data],
             "grids": [[8, 8], [6, 10], [10, 6]],
             "sampling": asdict(SAMPLING),
             "recipe": {"task": "flow", "log": {"prompts": ["a red fox", "a blue ball " * 9]}},

@@ -189,7 +189,7 @@ def export_checkpoint(
         sampling=from_table(Sampling, config["sampling"], "sampling"),
         provenance=dataclasses.replace(
             given,
-            data=(*given.data, *config.get("data", ())),
+            data=tuple(dict.fromkeys([*given.data, *config.get("data", ())])),
             recipe=config["recipe"],
             training=f"{trained} {given.training}".strip(),
         ),
