@@ -39,7 +39,7 @@ def test_every_weight_is_named_by_a_graph_and_held_by_none(folder: Path) -> None
 
 def test_the_card_says_data_sampling_and_hashes(folder: Path) -> None:
     card = (folder / "README.md").read_text()
-    assert "- nothing: the weights are random\n- what it started from\n" in card
+    assert "- nothing: the weights are random\n- what it started from\n\n" in card
     assert "3 steps of ab2, guidance 2 for t in [0.2, 0.9]" in card
     assert "It paints at 32x32, 40x24, 24x40 pixels" in card
     assert "7 steps in 0.5 hours; the weights are its 'ema_long'. Not trained at all." in card
