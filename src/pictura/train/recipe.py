@@ -79,8 +79,8 @@ class TrainingSettings:
     ema_short: float = 0.998
     caption_dropout: float = 0.1
     """Share of captions replaced by the empty one, for guidance."""
-    time_shift: float = 1.0
-    """Above 1, training times lean towards noise (t' = s t / (1 + (s - 1) t))."""
+    time_shift: float = 3.0
+    """Above 1, training times lean towards noise (t' = s t / (1 + (s - 1) t)), where the caption matters."""
     kl_weight: float = 1e-3
     """`autoencoder`: weight of the KL term."""
     compile: bool = False
@@ -114,7 +114,7 @@ class LogSettings:
             raise ConfigError(f"log.keep_checkpoints must be at least 1; got {self.keep_checkpoints}.")
 
 
-SAMPLING = Sampling(solver="ab2", num_steps=12, guidance_scale=2.5, guidance_interval=(0.1, 0.9), shift=1.0)
+SAMPLING = Sampling(solver="ab2", num_steps=12, guidance_scale=2.5, guidance_interval=(0.1, 1.0), shift=3.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
