@@ -1,8 +1,10 @@
 """A whole model folder of tiny untrained networks, for every test that needs one."""
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,7 +23,9 @@ PROVENANCE = Provenance(data=("nothing: the weights are random",), training="Not
 SAMPLING = Sampling(solver="ab2", num_steps=3, guidance_scale=2.0, guidance_interval=(0.2, 0.9), shift=1.0)
 
 
-def make_model(folder: Path, *, name: str = "tiny", std: float = 0.1) -> ModelInfo:
+def make_model(
+    folder: Path, *, name: str = "tiny", std: float = 0.1, sampling: Mapping[str, Any] | None = None
+) -> ModelInfo:
     """Export untrained networks of about 60 thousand weights, of deviation `std`, by way of a checkpoint."""
     torch.manual_seed(0)
     tokenizer = Tokenizer.train(CAPTIONS, vocab_size=300, max_tokens=16)
@@ -56,4 +60,4 @@ def make_model(folder: Path, *, name: str = "tiny", std: float = 0.1) -> ModelIn
     )
     with tempfile.TemporaryDirectory() as run:
         checkpoint.save(saved, Path(run) / "checkpoints")
-        return export_checkpoint(Path(run), folder, name=name, provenance=PROVENANCE)
+        return export_checkpoint(Path(run), folder, name=name, provenance=PROVENANCE, sampling=sampling)

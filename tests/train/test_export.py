@@ -82,6 +82,13 @@ def test_the_command_exports_a_run_and_refuses_what_is_none(tmp_path: Path) -> N
         read_card(tmp_path / "card.toml")
 
 
+def test_how_it_paints_may_be_chosen_at_the_end(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "tiny", sampling={"guidance_scale": 4.0})
+    assert (model.sampling.guidance_scale, model.sampling.num_steps) == (4.0, 3)
+    with pytest.raises(ConfigError, match="ab3"):
+        make_model(tmp_path / "other", sampling={"solver": "ab3"})
+
+
 def test_other_folders_are_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(StorageError, match=r"is a folder of something else than a model\. Choose another"):

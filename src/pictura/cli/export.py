@@ -24,14 +24,23 @@ def command(
     card: Annotated[
         Path | None, typer.Option(help="TOML for the model card: licence, data, metrics, training.")
     ] = None,
+    solver: Annotated[str | None, typer.Option(help="How it paints, in place of the recipe's.")] = None,
+    num_steps: Annotated[int | None, typer.Option("--steps", min=1, help="The same.")] = None,
+    guidance_scale: Annotated[float | None, typer.Option("--guidance", min=0, help="The same.")] = None,
 ) -> None:
     """Turn a training run into a model folder that paints."""
     from pictura.store.models import home
     from pictura.train.export import export_checkpoint  # heavy: torch
 
     folder = out or home() / "models" / name
+    chosen = {"solver": solver, "num_steps": num_steps, "guidance_scale": guidance_scale}
     model = export_checkpoint(
-        run, folder, name=name, weights=weights, provenance=read_card(card) if card else None
+        run,
+        folder,
+        name=name,
+        weights=weights,
+        provenance=read_card(card) if card else None,
+        sampling={key: value for key, value in chosen.items() if value is not None},
     )
     typer.echo(f"{model.path}  {model.size_mb} MB  torch and ONNX agree")
     typer.echo(f'Paint with it: pictura imagine "a red apple" --model {name if out is None else folder}')

@@ -27,6 +27,7 @@ from pictura.encode.tokenizer import Tokenizer
 from pictura.families.flow.backend import FlowParts, PixelSpace
 from pictura.families.flow.model import FlowConfig, FlowTransformer
 from pictura.runtime.onnx_backend import open_graph
+from pictura.sample.ode import check_solver
 from pictura.store.atomic import atomic_folder
 from pictura.store.models import FORMAT, MANIFEST, ModelInfo, Sampling, file_hash, read_model
 from pictura.store.weights import WEIGHTS, read_weights
@@ -91,6 +92,7 @@ def export_model(
         ModelError: weights do not fit fp16, or ONNX and torch differ.
         StorageError: the disk is full, or the place cannot be written or holds something else.
     """
+    check_solver(sampling.solver)
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
         raise ConfigError(f"A model's name is lower-case letters, digits, '.', '_' and '-'; got {name!r}.")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
@@ -145,7 +147,13 @@ def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]
 
 
 def export_checkpoint(
-    run: Path, folder: Path, *, name: str, weights: str = "ema_long", provenance: Provenance | None = None
+    run: Path,
+    folder: Path,
+    *,
+    name: str,
+    weights: str = "ema_long",
+    provenance: Provenance | None = None,
+    sampling: Mapping[str, Any] | None = None,
 ) -> ModelInfo:
     """Export the newest checkpoint of a training run.
 
@@ -155,12 +163,14 @@ def export_checkpoint(
         name: of the model.
         weights: which of the checkpoint's weights: ``ema_long``, ``ema_short`` or ``model``.
         provenance: for the card; the recipe and the length of the training are filled in.
+        sampling: settings of `Sampling` that replace the recipe's.
 
     Returns:
         What the new folder says about itself.
 
     Raises:
         TrainingError: there is no whole checkpoint, or it does not hold a painter.
+        ConfigError: there is no such solver.
     """
     found = checkpoint.find_latest(run)
     if found is None:
@@ -186,7 +196,7 @@ def export_checkpoint(
         tokenizer=Tokenizer.from_text(saved.tokenizer, max_tokens=config["max_tokens"]),
         words=saved.words,
         grids=[(h, w) for h, w in config["grids"]],
-        sampling=from_table(Sampling, config["sampling"], "sampling"),
+        sampling=from_table(Sampling, {**config["sampling"], **(sampling or {})}, "sampling"),
         provenance=dataclasses.replace(
             given,
             data=tuple(dict.fromkeys([*given.data, *config.get("data", ())])),
