@@ -83,8 +83,8 @@ def test_the_second_command_is_what_ci_runs() -> None:
 
 def test_three_commands_make_a_model_of_ones_own(folder: Path, environment: dict[str, str]) -> None:
     train, export, paint = COMMANDS[2:]
-    assert "--max-minutes 30" in train
-    run(train.replace("--max-minutes 30", "--max-minutes 0.05"), folder, environment)
+    assert "--max-minutes 3" in train
+    run(train.replace("--max-minutes 3", "--max-minutes 0.05"), folder, environment)
     run(export, folder, environment)
     assert (Path(environment["PICTURA_HOME"]) / "models" / "mine" / MANIFEST).is_file()
     run(paint, folder, environment)
