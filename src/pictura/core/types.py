@@ -35,6 +35,27 @@ class Batch:
     """B captions, in image order."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Demand:
+    """One thing that a sentence asks for."""
+
+    thing: str
+    """Its phrase in the world list."""
+    count: int | None = None
+    """Exactly so many; None is at least one."""
+    colour: str | None = None
+    """A key of `data.colours.COLOURS`; None is any."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """What a picture must show to be right, as far as it can be checked."""
+
+    objects: tuple[Demand, ...]
+    relation: str | None = None
+    """Of the first thing to the second: "left of", "right of", "above", "below"; None is any."""
+
+
 class BatchSource(Protocol):
     """Where training batches come from: a pure function of the position, so that resuming is exact."""
 
