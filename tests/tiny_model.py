@@ -15,7 +15,8 @@ from pictura.families.flow.backend import FlowParts
 from pictura.families.flow.model import FlowConfig, FlowTransformer
 from pictura.store.models import ModelInfo, Sampling
 from pictura.train import checkpoint
-from pictura.train.export import Provenance, export_checkpoint
+from pictura.train.export import export_checkpoint
+from pictura.train.export_part import Provenance
 
 CAPTIONS = ("a red fox", "a blue ball", "a green apple on a white background")
 WORDS = ("a", "red", "fox", "blue", "ball", "green", "apple", "on", "white", "background")

@@ -329,6 +329,7 @@ def check_prompt(prompt: str) -> None:
 
 
 def _load(model: ModelInfo, device: str, *, compile: bool = False) -> Painter:  # noqa: A002
+    _ = model.sampling  # a part has none and is refused, before its files are read
     model.verify()
     return Painter(model, _open_backend(model, device, compile=compile))
 

@@ -9,7 +9,7 @@ import typer
 from pictura.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pictura.train.export import Provenance
+    from pictura.train.export_part import Provenance
 
 Weights = Literal["ema_long", "ema_short", "model"]
 
@@ -52,7 +52,7 @@ def read_card(path: Path) -> "Provenance":
     Raises:
         ConfigError: the file is missing, no TOML, or has an unknown key.
     """
-    from pictura.train.export import Provenance
+    from pictura.train.export_part import Provenance
     from pictura.train.recipe import from_table
 
     try:

@@ -5,6 +5,9 @@
     *.onnx                text_encoder, network, decoder, encoder: graphs without weights
     tokenizer.json, words.txt, README.md (the card); delta*.safetensors where something was learnt later
 
+A folder of kind "part" (a CLIP, a judge) does not paint: it says nothing of sampling and grids, and its
+networks, graphs and files are those that it needs.
+
 Two places are looked in: a user's own ``$PICTURA_HOME/models/NAME``, then the models inside the
 package. A path to a model folder works wherever a name does.
 """
@@ -25,6 +28,7 @@ SHOWN = ("README.md", "samples.png")
 FORMAT = 1
 """Version of the model folder's layout that this Pictura reads and writes."""
 MANIFEST = "model.json"
+KINDS = ("painter", "part")
 ALIASES = {"default": "flow"}
 EMBEDDED = Path(__file__).resolve().parents[1] / "models"
 
@@ -55,13 +59,14 @@ class ModelInfo:
     metrics: Mapping[str, Any]
     path: Path
     hash: str
-    """SHA-256 over the hashes of all files that painting needs: equal hash, equal pictures."""
+    """SHA-256 over the hashes of all files that its use needs: equal hash, equal pictures, equal scores."""
     grids: tuple[tuple[int, int], ...]
-    """Latent (height, width) shapes that it was trained for."""
+    """Latent (height, width) shapes that it was trained for; none for a part."""
     factor: int
     """Picture pixels per latent pixel, along one side."""
     max_tokens: int
-    sampling: Sampling
+    advised: Sampling | None
+    """How it is best sampled; None for a part."""
     graphs: Mapping[str, tuple[str, ...]]
     """Graph name (its file is NAME.onnx) to the names of the weights that it must be handed."""
     files: Mapping[str, str]
@@ -70,17 +75,38 @@ class ModelInfo:
     """All of `model.json`: `network`, `text_encoder` and `autoencoder` are the fields of their configs (the
     last is None for a model that paints pixels)."""
 
+    @property
+    def sampling(self) -> Sampling:
+        """How a painter is best sampled.
+
+        Raises:
+            ModelError: this is a part, which does not paint.
+        """
+        if self.advised is None:
+            raise ModelError(
+                f"{self.name!r} is a {self.family} part and does not paint. "
+                "Choose a model of the kind painter: `pictura models` lists them."
+            )
+        return self.advised
+
     def verify(self) -> None:
         """Compare every file with its hash.
 
         Raises:
-            ModelError: a file is missing or differs.
+            ModelError: a file is missing, cannot be read, or differs.
         """
         for name, expected in self.files.items():
             path = self.path / name
             if not path.is_file():
                 raise ModelError(f"{path} is missing. Install or export the model {self.name!r} again.")
-            if file_hash(path) != expected:
+            try:
+                found = file_hash(path)
+            except OSError as error:
+                raise ModelError(
+                    f"{path} cannot be read ({(error.strerror or str(error)).lower()}). "
+                    f"Allow yourself to read it, or install or export the model {self.name!r} again."
+                ) from error
+            if found != expected:
                 raise ModelError(
                     f"{path} is damaged: its SHA-256 is not the one in {MANIFEST}. "
                     f"Install or export the model {self.name!r} again."
@@ -170,34 +196,41 @@ def file_hash(path: Path) -> str:
 
 
 def _info(folder: Path, manifest: dict[str, Any]) -> ModelInfo:
-    sampling = manifest["sampling"]
-    low, high = sampling["guidance_interval"]
+    kind = str(manifest["kind"])
+    if kind not in KINDS:
+        raise ValueError(f"kind {kind!r}")
+    paints = kind == "painter"
     files = {str(name): str(digest) for name, digest in manifest["files"].items()}
     needed = sorted(f"{name} {digest}" for name, digest in files.items() if name not in SHOWN)
     sizes = [path.stat().st_size for path in folder.iterdir() if path.is_file()]
     return ModelInfo(
         name=str(manifest["name"]),
         family=str(manifest["family"]),
-        kind=str(manifest["kind"]),
+        kind=kind,
         size_mb=round(sum(sizes) / 1e6, 1),
         licence=str(manifest["licence"]),
         data=tuple(manifest["data"]),
         metrics=dict(manifest["metrics"]),
         path=folder,
         hash=hashlib.sha256("\n".join(needed).encode()).hexdigest(),
-        grids=tuple((int(h), int(w)) for h, w in manifest["grids"]),
-        factor=int(manifest["factor"]),
+        grids=tuple((int(h), int(w)) for h, w in manifest["grids"]) if paints else (),
+        factor=int(manifest["factor"]) if paints else 1,
         max_tokens=int(manifest["max_tokens"]),
-        sampling=Sampling(
-            solver=str(sampling["solver"]),
-            num_steps=int(sampling["num_steps"]),
-            guidance_scale=float(sampling["guidance_scale"]),
-            guidance_interval=(float(low), float(high)),
-            shift=float(sampling["shift"]),
-        ),
+        advised=_sampling(manifest["sampling"]) if paints else None,
         graphs={name: tuple(weights) for name, weights in manifest["graphs"].items()},
         files=files,
         manifest=manifest,
+    )
+
+
+def _sampling(table: Mapping[str, Any]) -> Sampling:
+    low, high = table["guidance_interval"]
+    return Sampling(
+        solver=str(table["solver"]),
+        num_steps=int(table["num_steps"]),
+        guidance_scale=float(table["guidance_scale"]),
+        guidance_interval=(float(low), float(high)),
+        shift=float(table["shift"]),
     )
 
 

@@ -45,5 +45,42 @@ def model_card(
     return "\n\n".join(blocks) + "\n"
 
 
+def part_card(manifest: Mapping[str, Any], hashes: Mapping[str, str], *, text: str, training: str) -> str:
+    """Write the card of a part, which does not paint.
+
+    Args:
+        manifest: the content of model.json, without `files`.
+        hashes: file name to SHA-256.
+        text: what it is for and what it is blind to, Markdown.
+        training: how long it was trained and on what, as sentences.
+
+    Returns:
+        Markdown.
+    """
+    blocks = [
+        f"# {manifest['name']}",
+        f"A part of the kind {manifest['family']}, made by Pictura {manifest['pictura_version']} on "
+        f"{manifest['created'][:10]}; it does not paint. Licence: {manifest['licence']}.",
+        text.strip(),
+        "## Data\n\n" + (_list(manifest["data"]) or "Not stated."),
+        "## Training\n\n" + (training or "Not stated."),
+        "## Metrics\n\n" + (_list(_metric_lines(manifest["metrics"])) or "None yet."),
+        "## Recipe\n\n```json\n" + json.dumps(manifest["recipe"], indent=1) + "\n```",
+        "## Files\n\n" + _list(f"{name}: sha256 `{digest}`" for name, digest in hashes.items()),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _metric_lines(metrics: Mapping[str, Any], within: str = "") -> list[str]:
+    """One line a number; those of a table are named TABLE.NUMBER."""
+    lines = []
+    for key, value in metrics.items():
+        if isinstance(value, Mapping):
+            lines += _metric_lines(value, f"{within}{key}.")
+        else:
+            lines.append(f"{within}{key}: {value}")
+    return lines
+
+
 def _list(items: Any) -> str:
     return "\n".join(f"- {item}" for item in items)

@@ -5,11 +5,7 @@ In: networks, tokenizer, word list and what the card says. Out: the folder descr
 """
 
 import dataclasses
-import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +14,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-import pictura
-from pictura.core.errors import ConfigError, ModelError, StorageError, TrainingError
+from pictura.core.errors import ModelError, TrainingError
 from pictura.core.types import Conditioning
 from pictura.encode.autoencoder import Autoencoder, AutoencoderConfig
 from pictura.encode.text_encoder import TextEncoder, TextEncoderConfig
@@ -29,30 +24,17 @@ from pictura.families.flow.model import FlowConfig, FlowTransformer
 from pictura.runtime.onnx_backend import open_graph
 from pictura.sample.ode import check_solver
 from pictura.store.atomic import atomic_folder
-from pictura.store.models import FORMAT, MANIFEST, ModelInfo, Sampling, file_hash, read_model
+from pictura.store.models import ModelInfo, Sampling, read_model
 from pictura.store.weights import WEIGHTS, read_weights
 from pictura.train import checkpoint
 from pictura.train.card import SAMPLES, model_card
+from pictura.train.export_part import Provenance, check_place, manifest_head, to_fp16, write_manifest
 from pictura.train.graphs import make_graphs
 from pictura.train.recipe import from_table
 from pictura.train.samples import sample_sheet
 
 TOLERANCE = 1e-4
 """Largest difference between torch and ONNX, relative to the largest number where that is above 1."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Provenance:
-    """Where a model comes from, for model.json and the card."""
-
-    licence: str = "not stated"
-    """Of the weights: that of the pictures they learnt from has a say in it."""
-    data: tuple[str, ...] = ()
-    """One line for each source of pictures: what it is, and its licence."""
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    recipe: Mapping[str, Any] = field(default_factory=dict)
-    training: str = ""
-    """On what machine and how it went: sentences for the card."""
 
 
 def export_model(
@@ -93,30 +75,19 @@ def export_model(
         StorageError: the disk is full, or the place cannot be written or holds something else.
     """
     check_solver(sampling.solver)
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
-        raise ConfigError(f"A model's name is lower-case letters, digits, '.', '_' and '-'; got {name!r}.")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
-        raise StorageError(f"{folder} is a folder of something else than a model. Choose another place.")
+    check_place(folder, name)
     parts = FlowParts(network, text_encoder, autoencoder or PixelSpace())
     factor = autoencoder.config.factor if autoencoder else 1
     channels = autoencoder.config.image_channels if autoencoder else network.config.latent_channels
     with atomic_folder(folder) as tmp:
-        (tmp / WEIGHTS).write_bytes(save(_to_fp16(parts.state_dict())))
+        (tmp / WEIGHTS).write_bytes(save(to_fp16(parts.state_dict())))
         tokenizer.save(tmp / "tokenizer.json")
         (tmp / "words.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
         graphs = make_graphs(parts, factor=factor, image_channels=channels)
         for graph_name, graph in graphs.items():
             (tmp / f"{graph_name}.onnx").write_bytes(graph.content)
         manifest: dict[str, Any] = {
-            "format": FORMAT,
-            "name": name,
-            "family": "flow",
-            "kind": "painter",
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "pictura_version": pictura.__version__,
-            "licence": provenance.licence,
-            "data": list(provenance.data),
-            "metrics": dict(provenance.metrics),
+            **manifest_head(name, "flow", "painter", provenance),
             "network": dataclasses.asdict(network.config),
             "text_encoder": dataclasses.asdict(text_encoder.config),
             "autoencoder": dataclasses.asdict(autoencoder.config) if autoencoder else None,
@@ -127,23 +98,15 @@ def export_model(
             "recipe": dict(provenance.recipe),
             "graphs": {graph_name: list(graph.weights) for graph_name, graph in graphs.items()},
         }
-        _write_manifest(tmp, manifest)
+        write_manifest(tmp, manifest)
         verify_export(tmp)
         if prompts:
             sample_sheet(tmp, prompts).save(tmp / SAMPLES, optimize=True)
-        hashes = _write_manifest(tmp, manifest)
+        hashes = write_manifest(tmp, manifest)
         card = model_card(manifest, hashes, training=provenance.training, words=words)
         (tmp / "README.md").write_text(card, encoding="utf-8")
-        _write_manifest(tmp, manifest)
+        write_manifest(tmp, manifest)
     return read_model(folder)
-
-
-def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Write model.json with the hashes of the files that are there; return them."""
-    hashes = {path.name: file_hash(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
-    text = json.dumps({**manifest, "files": hashes}, indent=1) + "\n"
-    (folder / MANIFEST).write_text(text, encoding="utf-8")
-    return hashes
 
 
 def export_checkpoint(
@@ -246,11 +209,3 @@ def verify_export(folder: Path) -> None:
                     f"{graph}.onnx differs from torch by {difference:.1e} at {rows}x{cols}; "
                     f"at most {allowed:.1e} is allowed."
                 )
-
-
-def _to_fp16(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    halves = {name: weight.detach().cpu().half().contiguous() for name, weight in weights.items()}
-    bad = [name for name, weight in halves.items() if not weight.isfinite().all()]
-    if bad:
-        raise ModelError(f"These weights are not finite in fp16: {', '.join(bad)}. The training diverged.")
-    return halves
