@@ -50,6 +50,13 @@ def test_a_picture_depends_on_its_number_and_not_on_its_neighbours(painter: Pain
     assert len({pixels(picture).tobytes() for picture in four}) == 4
 
 
+def test_a_seed_goes_on_where_its_first_pictures_ended(painter: Painter) -> None:
+    four = painter.paint(PROMPT, seed=5, num_images=4)
+    (last,) = painter.paint(PROMPT, seed=5, num_images=1, first=3)
+    np.testing.assert_array_equal(pixels(last), pixels(four[3]))
+    assert last.index == 3
+
+
 def test_prompt_seed_and_settings_all_matter(painter: Painter) -> None:
     changes: list[dict[str, object]] = [
         {},

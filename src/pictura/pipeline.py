@@ -114,6 +114,7 @@ class Painter:
         prompt: str,
         *,
         num_images: int = 4,
+        first: int = 0,
         seed: int | None = None,
         num_steps: int | None = None,
         guidance_scale: float | None = None,
@@ -126,6 +127,7 @@ class Painter:
         Args:
             prompt: what to paint, in English.
             num_images: how many pictures, 1 to 64.
+            first: number of the first of them; 4 goes on where a seed's first four ended.
             seed: the same seed paints the same pictures; None draws one.
             num_steps: network steps per picture; None as the model advises, as for the next two.
             guidance_scale: how closely to follow the prompt; 1 = off.
@@ -152,9 +154,8 @@ class Painter:
             "shift": advised.shift,
             "size": list(DEFAULT_SIZE if size is None else size),
         }
-        return self._paint(
-            prompt, draw_seed() if seed is None else seed, range(num_images), settings, on_step
-        )
+        numbers = range(first, first + num_images)
+        return self._paint(prompt, draw_seed() if seed is None else seed, numbers, settings, on_step)
 
     def notices(self, prompt: str) -> list[str]:
         """What a person should know before painting `prompt`: words the model never saw, and cut ends."""
