@@ -78,6 +78,14 @@ def test_a_full_disk_is_told_with_the_file(fail_with: Callable[..., Result]) -> 
     assert result.stderr == "Error: Cannot write out/fox.png: the disk is full.\n"
 
 
+def test_a_file_that_may_be_meant_for_reading_is_not_said_to_be_unwritable(
+    fail_with: Callable[..., Result],
+) -> None:
+    result = fail_with(PermissionError(errno.EACCES, "Permission denied", "mine/words.txt"))
+    assert result.exit_code == 9
+    assert result.stderr == "Error: Cannot open mine/words.txt: permission denied.\n"
+
+
 def test_a_missing_extra_says_how_to_install_it(fail_with: Callable[..., Result]) -> None:
     result = fail_with(ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn"))
     assert result.exit_code == 7

@@ -63,6 +63,18 @@ def test_other_errors_of_the_block_keep_their_words(tmp_path: Path) -> None:
         (tmp_path / "missing").read_text()
 
 
+def test_what_cannot_be_read_is_not_said_to_be_unwritable(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    with pytest.raises(IsADirectoryError), atomic_file(tmp_path / "a.txt") as temporary:
+        temporary.write_text((tmp_path / "source").read_text())
+    with (
+        pytest.raises(StorageError, match=r"Cannot write .*model: file name"),
+        atomic_folder(tmp_path / "model") as temporary,
+    ):
+        (temporary / ("x" * 300)).touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
 def test_a_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:
     path = tmp_path / "model"
     for content in ("first", "second"):

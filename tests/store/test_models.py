@@ -61,6 +61,15 @@ def test_a_missing_file_is_named(folder: Path) -> None:
         resolve("tiny").verify()
 
 
+def test_a_file_that_cannot_be_read_is_named(folder: Path) -> None:
+    (folder / "words.txt").unlink()
+    (folder / "words.txt").symlink_to("/proc/self/mem")  # a file whose start nobody can read, not even root
+    with pytest.raises(
+        ModelError, match=r"words\.txt cannot be read \(input/output error\)\. Allow yourself"
+    ):
+        resolve("tiny").verify()
+
+
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [

@@ -33,6 +33,8 @@ _CANNOT_WRITE = {
     errno.EPERM: "permission denied",
     errno.EROFS: "the disk is read-only",
 }
+_ONLY_WRITING = {errno.EDQUOT, errno.EEXIST, errno.EFBIG, errno.ENOSPC, errno.EROFS}
+"""What reading never ends in; by the others nobody can tell."""
 _TRAIN_EXTRA = {"onnx", "onnxscript", "pyarrow", "tensorboard", "torch", "webdataset"}
 # The base of every complaint about the command line itself; typer does not name it.
 _UsageError: Any = typer.BadParameter.__base__
@@ -68,7 +70,8 @@ class LazyGroup(TyperGroup):
                 raise
             where = error.filename or "the output"
             why = _CANNOT_WRITE[error.errno]
-            raise self._tell(StorageError(f"Cannot write {where}: {why}.")) from error
+            verb = "write" if error.errno in _ONLY_WRITING else "open"
+            raise self._tell(StorageError(f"Cannot {verb} {where}: {why}.")) from error
         except ModuleNotFoundError as error:
             if str(error.name).split(".")[0] not in _TRAIN_EXTRA:
                 raise

@@ -10,7 +10,7 @@
     ├── MetadataError        a picture does not say how it was painted
     ├── MissingExtraError    a part of Pictura is not installed
     ├── DeviceError          the asked-for device is not there
-    ├── StorageError         a file cannot be written (disk full, no permission)
+    ├── StorageError         a file cannot be written or opened (disk full, no permission)
     └── TrainingError        a training run cannot go on (diverged, bad checkpoint)
 
 A message says where, what was expected, what came, what to do, in at most two sentences. Anything
@@ -103,7 +103,7 @@ class DeviceError(PicturaError):
 
 
 class StorageError(PicturaError):
-    """A file cannot be written."""
+    """A file cannot be written or opened."""
 
     code = "cannot_write"
     http_status = 507

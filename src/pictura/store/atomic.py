@@ -16,6 +16,8 @@ from pictura.core.errors import StorageError
 
 _CANNOT_WRITE = {"EACCES", "EDQUOT", "EEXIST", "EFBIG", "EIO", "EISDIR", "ENAMETOOLONG", "ENOSPC", "ENOTDIR"}
 _CANNOT_WRITE |= {"EPERM", "EROFS"}
+_ONLY_WRITING = {"EDQUOT", "EFBIG", "ENOSPC", "EROFS"}
+"""What reading never ends in; the others may be of a file that the block reads."""
 
 
 @contextlib.contextmanager
@@ -97,6 +99,17 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
+def _is_elsewhere(error: OSError, path: Path) -> bool:
+    """Whether the error is of another file than `path`, its temporary neighbours and the folders above."""
+    if not isinstance(error.filename, str | bytes):
+        return False
+    place = Path(os.path.abspath(os.fsdecode(error.filename)))  # noqa: PTH100  (links stay links)
+    if place == path or place in path.parents:
+        return False
+    names = place.parts[len(path.parent.parts) :]
+    return path.parent not in place.parents or not names[0].startswith(f".{path.stem}-")
+
+
 @contextlib.contextmanager
 def _explained(path: Path) -> Iterator[None]:
     """Say in one sentence why a file could not be written."""
@@ -104,7 +117,8 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         number = error.errno or 0
-        if errno.errorcode.get(number) not in _CANNOT_WRITE:
+        code = errno.errorcode.get(number)
+        if code not in _CANNOT_WRITE or (code not in _ONLY_WRITING and _is_elsewhere(error, path)):
             raise
         raise StorageError(
             f"Cannot write {path}: {os.strerror(number).lower()}. "
