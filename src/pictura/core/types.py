@@ -33,6 +33,8 @@ class Batch:
     """(B, C, H, W) float32 in [0, 1], premultiplied if C is 4."""
     captions: tuple[str, ...]
     """B captions, in image order."""
+    scenes: tuple[Any, ...] = ()
+    """B `data.scenes.Scene`, the truth in image order; empty where nobody knows it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

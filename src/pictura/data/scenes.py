@@ -154,7 +154,8 @@ class SceneSource:
     def batch(self, position: int, size: int) -> Batch:
         """Batch number `position`: images (size, 4, H, W) float32, premultiplied, and captions."""
         scenes = self.scenes(position, size)
-        return Batch(images=self.paint(scenes), captions=tuple(s.caption for s in scenes))
+        captions = tuple(s.caption for s in scenes)
+        return Batch(images=self.paint(scenes), captions=captions, scenes=tuple(scenes))
 
     def paint(self, scenes: Sequence[Scene]) -> object:
         """Paint given scenes: (B, 4, H, W) float32 in [0, 1], premultiplied, on the source's device."""

@@ -5,16 +5,21 @@ Source  Kingma & Welling 2013 for the KL term, here light: it bounds the latent 
 Letters B batch, C latent channels, h w latent size.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pictura.core.types import Batch
-from pictura.encode.autoencoder import Autoencoder
-from pictura.train.recipe import TrainingSettings
+from pictura.core.types import Batch, BatchSource
+from pictura.encode.autoencoder import Autoencoder, AutoencoderConfig
+from pictura.encode.tokenizer import Tokenizer
+from pictura.train.materials import Materials
+from pictura.train.recipe import Recipe, TrainingSettings, from_table
+from pictura.train.start import Start, part, require
 
 
 class AutoencoderStep(nn.Module):
@@ -60,6 +65,7 @@ class AutoencoderTask:
         self.module = module
         self.settings = settings
         self.device = device
+        self.tokenizer = None
 
     def inputs(self, batch: Batch, rng: np.random.Generator) -> tuple[Tensor, ...]:
         """The pictures, and the noise of their latents."""
@@ -69,6 +75,56 @@ class AutoencoderTask:
         noise = rng.standard_normal((len(images), config.latent_channels, *size), dtype=np.float32)
         return images, torch.from_numpy(noise).to(self.device)
 
+    @property
+    def factor(self) -> int:
+        """Picture pixels per latent pixel, along one side."""
+        return self.module.autoencoder.config.factor
+
+    @torch.no_grad()
+    def preview(self, recipe: Recipe, materials: Materials, count: int) -> Tensor:
+        """Rows of pictures that are never trained on, each above its copy: (count, 3 or 4, H, W)."""
+        images = torch.as_tensor(materials.validation.batch(0, count // 2).images).to(self.device)
+        network = self.module.autoencoder
+        copies = network.decode_raw(network.posterior(images)[0]).clamp(0, 1)
+        return torch.cat(
+            [part for pair in zip(images.split(8), copies.split(8), strict=True) for part in pair]
+        )
+
+    @torch.no_grad()
+    def finish(self, train: BatchSource, weights: Sequence[dict[str, Tensor]]) -> None:
+        """Measure the latent's statistics for each set of weights, on one large batch."""
+        images = torch.as_tensor(train.batch(0, 1024).images).to(self.device)
+        trained = {k: v.clone() for k, v in self.module.state_dict().items()}
+        for one in (*weights, trained):
+            self.module.load_state_dict(one)
+            self.module.autoencoder.calibrate(images)
+            for name in ("autoencoder.latent_mean", "autoencoder.latent_std"):
+                one[name].copy_(self.module.state_dict()[name])
+        self.module.load_state_dict(trained)
+
+    def frozen(self) -> dict[str, Tensor]:
+        """Nothing is used that is not trained."""
+        return {}
+
+    def resume(self, tokenizer: Tokenizer, frozen: Mapping[str, Tensor], where: Path) -> None:
+        """Nothing to do: there are no captions."""
+
     def config(self) -> dict[str, Any]:
         """What the network is, for checkpoints."""
         return {"autoencoder": asdict(self.module.autoencoder.config)}
+
+
+def build(
+    recipe: Recipe, root: Path, start: Start | None, materials: Materials, device: torch.device
+) -> tuple[AutoencoderTask, tuple[str, ...]]:
+    """Make the autoencoder, from the pictures' principal components or from `start`."""
+    if start:
+        require(start, "autoencoder", recipe)
+    table = start.config["autoencoder"] if start else recipe.model.autoencoder_config
+    autoencoder = Autoencoder(from_table(AutoencoderConfig, table, "model.autoencoder_config"))
+    if start:
+        autoencoder.load_state_dict(part(start.weights, "autoencoder"))
+    else:
+        autoencoder.start_from_components(torch.as_tensor(materials.train.batch(0, 1024).images).cpu())
+    step = AutoencoderStep(autoencoder, kl_weight=recipe.training.kl_weight).to(device)
+    return AutoencoderTask(step, recipe.training, device=device), ()

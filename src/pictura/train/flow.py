@@ -4,24 +4,29 @@ Source  Esser et al. 2024, SD3 (arXiv:2403.03206): logit-normal times, velocity 
 Letters B batch, C channels, h w latent size, T text tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pictura.core.types import Batch, Conditioning
-from pictura.encode.autoencoder import Autoencoder
-from pictura.encode.text_encoder import TextEncoder
+from pictura.core.errors import ConfigError
+from pictura.core.types import Batch, BatchSource, Conditioning
+from pictura.encode.autoencoder import Autoencoder, AutoencoderConfig
+from pictura.encode.text_encoder import TextEncoder, TextEncoderConfig
 from pictura.encode.tokenizer import Tokenizer
-from pictura.families.flow.model import MIN_T, FlowTransformer
+from pictura.families.flow.model import MIN_T, FlowConfig, FlowTransformer
+from pictura.families.flow.presets import get_preset
 from pictura.sample.guidance import guided
 from pictura.sample.ode import solve
 from pictura.sample.schedules import time_grid
 from pictura.store.models import Sampling
-from pictura.train.recipe import TrainingSettings
+from pictura.train.materials import Materials, known_words
+from pictura.train.recipe import SAMPLING, ModelSettings, Recipe, TrainingSettings, from_table
+from pictura.train.start import Start, part, read_start, require, tokenizer_of
 
 
 class FlowStep(nn.Module):
@@ -134,6 +139,40 @@ class FlowTask:
         )
         return (x_0 / 2 + 0.5).clamp(0, 1) if self.autoencoder is None else self.autoencoder.decode(x_0)
 
+    @property
+    def factor(self) -> int:
+        """Picture pixels per pixel of what the network paints, along one side."""
+        return self.autoencoder.config.factor if self.autoencoder else 1
+
+    def preview(self, recipe: Recipe, materials: Materials, count: int) -> Tensor:
+        """Paint the recipe's prompts, or captions that are never trained on: (B, 3 or 4, H, W)."""
+        prompts = recipe.log.prompts or materials.validation.batch(0, count).captions
+        side = recipe.data.size // self.factor
+        return self.sample(prompts[:count], (side, side))
+
+    def finish(self, train: BatchSource, weights: Sequence[Mapping[str, Tensor]]) -> None:
+        """Nothing is left to do."""
+
+    def frozen(self) -> dict[str, Tensor]:
+        """Weights that are used, not trained."""
+        space = self.autoencoder.state_dict() if self.autoencoder else {}
+        return {f"autoencoder.{name}": value for name, value in space.items()}
+
+    def resume(self, tokenizer: Tokenizer, frozen: Mapping[str, Tensor], where: Path) -> None:
+        """Read captions and pictures as before: with the tokenizer and in the space that were learnt with.
+
+        Raises:
+            ConfigError: the recipe has another space now.
+        """
+        self.tokenizer = tokenizer
+        for name, value in self.frozen().items():
+            decodes = name.startswith(("autoencoder.decoder.", "autoencoder.patch_out."))  # may be better now
+            if not decodes and not torch.equal(value, frozen[name]):
+                raise ConfigError(
+                    f"{where} was trained in another space than the autoencoder of the recipe has now. "
+                    f"Bring that autoencoder back, or give the recipe another name."
+                )
+
     def config(self) -> dict[str, Any]:
         """What the networks are, how they paint and whence they come, for checkpoints."""
         return {
@@ -144,3 +183,58 @@ class FlowTask:
             "sampling": asdict(self.sampling),
             "data": list(self.learnt_from),
         }
+
+
+def build(
+    recipe: Recipe, root: Path, start: Start | None, materials: Materials, device: torch.device
+) -> tuple[FlowTask, tuple[str, ...]]:
+    """Make painter and text tower, from noise or from `start`, and list the words they may know."""
+    captions = materials.captions
+    model = recipe.model
+    space = read_start(model.autoencoder, root) if model.autoencoder else start
+    autoencoder = None
+    if space and space.config.get("autoencoder"):
+        autoencoder = Autoencoder(from_table(AutoencoderConfig, space.config["autoencoder"], "autoencoder"))
+        autoencoder.load_state_dict(part(space.weights, "autoencoder"))
+        autoencoder.requires_grad_(False).eval().to(device)
+    words = known_words(captions)
+    if start:
+        require(start, "network", recipe)
+        tokenizer = tokenizer_of(start, start.config.get("max_tokens", model.max_tokens))
+        network_table, text_table = start.config["network"], start.config["text_encoder"]
+        words = list(dict.fromkeys([*start.words, *words]))
+    else:
+        tokenizer = Tokenizer.train(captions, vocab_size=model.vocab_size, max_tokens=model.max_tokens)
+        network_table, text_table = _preset_tables(model, autoencoder, tokenizer)
+    network = FlowTransformer(from_table(FlowConfig, network_table, "network"))
+    text_encoder = TextEncoder(from_table(TextEncoderConfig, text_table, "text_encoder"))
+    if start:
+        network.load_state_dict(part(start.weights, "network"))
+        text_encoder.load_state_dict(part(start.weights, "text_encoder"))
+    step = FlowStep(network, text_encoder).to(device)
+    before = from_table(Sampling, start.config["sampling"], "sampling") if start else SAMPLING
+    task = FlowTask(
+        step,
+        autoencoder,
+        tokenizer,
+        recipe.training,
+        sampling=recipe.sampling or before,
+        device=device,
+        learnt_from=[line for origin in (start, space) if origin for line in origin.config.get("data", ())],
+    )
+    return task, tuple(words)
+
+
+def _preset_tables(
+    model: ModelSettings, autoencoder: Autoencoder | None, tokenizer: Tokenizer
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Configs of network and text tower by the preset's name."""
+    preset = get_preset(model.preset)
+    if ("latent_channels" in preset.network) == (autoencoder is not None):
+        raise ConfigError(
+            f"model.preset {model.preset!r} does not go with model.autoencoder {model.autoencoder!r}: "
+            f"presets ending in '-pixels' paint without an autoencoder, the others need one."
+        )
+    channels = autoencoder.config.latent_channels if autoencoder else 4
+    text_table = {**preset.text_encoder, "vocab_size": tokenizer.vocab_size}
+    return {**preset.network, "latent_channels": channels}, text_table

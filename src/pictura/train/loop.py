@@ -20,16 +20,17 @@ from torch.nn.parallel import DistributedDataParallel
 from pictura.core.errors import ConfigError, TrainingError
 from pictura.encode.tokenizer import Tokenizer
 from pictura.train import checkpoint as checkpoints
-from pictura.train.autoencoder import AutoencoderTask
 from pictura.train.distributed import Process, StopSignals, largest
-from pictura.train.flow import FlowTask
 from pictura.train.logs import Logs
-from pictura.train.materials import Materials, Task, build_task, load_materials
+from pictura.train.materials import Materials, load_materials
 from pictura.train.optim import Average, make_optimizers, rate_factor
 from pictura.train.preview import preview
 from pictura.train.recipe import Recipe, to_table
+from pictura.train.task import Task, build_task
 
 VALIDATION_BATCHES = 8
+NETWORKS = ("network", "text_encoder", "autoencoder", "judge", "clip")
+"""Tables of a checkpoint's config that must not change within a run."""
 ENDS = ("steps", "minutes", "interrupt")
 """Why a stretch of training ends; where processes disagree, the later one counts."""
 
@@ -64,7 +65,7 @@ class Run:
 
     def _resume(self, saved: checkpoints.Checkpoint, where: Path) -> None:
         mine = self._config()
-        for key in ("network", "text_encoder", "autoencoder"):
+        for key in NETWORKS:
             if saved.config.get(key) != json.loads(json.dumps(mine.get(key))):
                 raise ConfigError(
                     f"{where} holds another {key} than the recipe asks for. "
@@ -74,23 +75,11 @@ class Run:
         checkpoints.load_optimizers(self.optimizers, saved.optimizer)
         for name, average in self.averages.items():
             average.load(saved.weights[name])
-        if isinstance(self.task, FlowTask):
-            self._resume_reading(self.task, saved, where)
+        if self.task.tokenizer is not None:
+            tokenizer = Tokenizer.from_text(saved.tokenizer, max_tokens=self.task.tokenizer.max_tokens)
+            self.task.resume(tokenizer, saved.weights["frozen"], where)
+            self.words = tuple(dict.fromkeys([*saved.words, *self.words]))
         self.step, self.seconds = saved.step, saved.seconds
-
-    def _resume_reading(self, task: FlowTask, saved: checkpoints.Checkpoint, where: Path) -> None:
-        """Read captions and pictures as before: with the tokenizer and in the space that were learnt with."""
-        task.tokenizer = Tokenizer.from_text(saved.tokenizer, max_tokens=task.tokenizer.max_tokens)
-        self.words = tuple(dict.fromkeys([*saved.words, *self.words]))
-        space = {} if task.autoencoder is None else task.autoencoder.state_dict()
-        before = saved.weights["frozen"]
-        for name, value in space.items():
-            decodes = name.startswith(("decoder.", "patch_out."))  # may have become better meanwhile
-            if not decodes and not torch.equal(value, before[f"autoencoder.{name}"]):
-                raise ConfigError(
-                    f"{where} was trained in another space than the autoencoder of the recipe has now. "
-                    f"Bring that autoencoder back, or give the recipe another name."
-                )
 
     def train(self, *, max_minutes: float = 0.0) -> str:
         """Train until the recipe's steps or the minutes are over, or Ctrl-C.
@@ -128,8 +117,7 @@ class Run:
         return ENDS[int(end)]
 
     def _finish(self, logs: Logs) -> None:
-        if isinstance(self.task, AutoencoderTask):
-            self._calibrate(self.task)
+        self.task.finish(self.materials.train, [a.weights for a in self.averages.values()])
         self.save()  # before what takes long and can be made again
         logs.record(self.step, self.validate())
         if self.process.leads:
@@ -137,7 +125,9 @@ class Run:
 
     def _preview(self, logs: Logs) -> None:
         weights = self.averages["ema_long"].weights
-        logs.picture(self.step, preview(self.task, weights, self.recipe, self.materials))
+        picture = preview(self.task, weights, self.recipe, self.materials)
+        if picture is not None:
+            logs.picture(self.step, picture)
 
     def _train_step(self, step_module: nn.Module, spent: float) -> dict[str, float]:
         settings, process = self.recipe.training, self.process
@@ -176,6 +166,7 @@ class Run:
     def validate(self) -> dict[str, float]:
         """Loss of the averaged weights on pictures that are never trained on, always the same draws."""
         losses: dict[str, float] = {}
+        self.module.eval()
         for name, average in self.averages.items():
             values = []
             for position in range(VALIDATION_BATCHES):
@@ -183,19 +174,8 @@ class Run:
                 inputs = self.task.inputs(batch, np.random.default_rng(position))
                 values.append(torch.func.functional_call(self.module, average.weights, inputs).mean())
             losses[f"validation_{name}"] = float(torch.stack(values).mean())
+        self.module.train()
         return losses
-
-    @torch.no_grad()
-    def _calibrate(self, task: AutoencoderTask) -> None:
-        """Measure the latent's statistics for each set of weights, on one large batch."""
-        images = torch.as_tensor(self.materials.train.batch(0, 1024).images).to(self.process.device)
-        trained = {k: v.clone() for k, v in self.module.state_dict().items()}
-        for weights in (*(a.weights for a in self.averages.values()), trained):
-            self.module.load_state_dict(weights)
-            task.module.autoencoder.calibrate(images)
-            for name in ("autoencoder.latent_mean", "autoencoder.latent_std"):
-                weights[name].copy_(self.module.state_dict()[name])
-        self.module.load_state_dict(trained)
 
     def _step_module(self) -> nn.Module:
         module: Any = self.module
@@ -220,21 +200,14 @@ class Run:
 
     def _config(self) -> dict[str, Any]:
         size = self.recipe.data.size
-        config = self.task.config()
-        owner = self.task if isinstance(self.task, FlowTask) else self.task.module
-        factor = owner.autoencoder.config.factor if owner.autoencoder else 1
-        config["grids"] = [[size // factor, size // factor]]
+        side = size // self.task.factor
+        config = {**self.task.config(), "grids": [[side, side]]}
         return {**config, "recipe": to_table(self.recipe)}
 
     def save(self) -> None:
         """Write a checkpoint (one process does)."""
         if not self.process.leads:
             return
-        frozen, tokenizer = {}, ""
-        if isinstance(self.task, FlowTask):
-            tokenizer = self.task.tokenizer.to_text()
-            if self.task.autoencoder is not None:
-                frozen = {f"autoencoder.{k}": v for k, v in self.task.autoencoder.state_dict().items()}
         saved = checkpoints.Checkpoint(
             step=self.step,
             seconds=self.seconds,
@@ -242,10 +215,10 @@ class Run:
             weights={
                 "model": self.module.state_dict(),
                 **{name: average.weights for name, average in self.averages.items()},
-                "frozen": frozen,
+                "frozen": self.task.frozen(),
             },
             optimizer=checkpoints.optimizer_weights(self.optimizers),
-            tokenizer=tokenizer,
+            tokenizer=self.task.tokenizer.to_text() if self.task.tokenizer else "",
             words=self.words,
         )
         checkpoints.save(saved, self.folder / "checkpoints", keep=self.recipe.log.keep_checkpoints)

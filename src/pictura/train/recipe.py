@@ -18,6 +18,14 @@ from pictura.store.models import Sampling
 
 T = TypeVar("T")
 
+TASKS = {
+    "flow": "pictura.train.flow:build",
+    "autoencoder": "pictura.train.autoencoder:build",
+    "judge": "pictura.train.judge:build",
+    "clip": "pictura.train.clip:build",
+}
+"""What can be learnt, and the function that makes it."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataSettings:
@@ -34,8 +42,18 @@ class DataSettings:
     """Where decoded pictures are kept between runs, relative to the recipe; empty keeps none."""
     other: float = 0.0
     """`scenes`: share of pictures outside the world list."""
+    half: str = ""
+    """`scenes`: half of the training pictures to take, `A` or `B`; empty takes both."""
+    compositions: bool = False
+    """`scenes`: show held-out compositions too. For judges, which must know them; never for painters."""
+    mix: dict[str, float] = field(default_factory=dict)
+    """`scenes`: weights of the kinds, see `data.scenes.SceneMix`; empty is the usual mix."""
     flip: bool = False
     """`captioned`: mirror pictures at random."""
+
+    def __post_init__(self) -> None:
+        if self.half not in ("", "A", "B"):
+            raise ConfigError(f"data.half must be 'A', 'B' or empty; got {self.half!r}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +66,10 @@ class ModelSettings:
     """`flow`: run, checkpoint or model folder whose autoencoder gives the space to paint in."""
     autoencoder_config: dict[str, Any] = field(default_factory=dict)
     """`autoencoder`: settings other than the defaults."""
+    judge: dict[str, Any] = field(default_factory=dict)
+    """`judge`: `kind` (`detector` or `inquirer`) and settings of its network."""
+    clip: dict[str, Any] = field(default_factory=dict)
+    """`clip`: settings of its networks."""
     init_from: str = ""
     """Model name or folder to start from, its tokenizer included; empty starts from noise."""
     vocab_size: int = 4096
@@ -122,7 +144,7 @@ class Recipe:
     """One training run."""
 
     task: str
-    """`flow` or `autoencoder`."""
+    """One of `TASKS`."""
     name: str
     """Folder of the run inside `runs/`."""
     seed: int = 0
@@ -139,10 +161,10 @@ class Recipe:
             raise ConfigError(
                 f"The recipe's name names a folder: letters, digits, '.', '_' and '-'; got {self.name!r}."
             )
-        if self.task not in ("flow", "autoencoder"):
+        if self.task not in TASKS:
+            allowed = " or ".join(map(repr, TASKS))
             raise ConfigError(
-                f"The recipe's task must be 'flow' or 'autoencoder'; got {self.task!r}. "
-                f"{did_you_mean(self.task, ('flow', 'autoencoder'))}"
+                f"The recipe's task must be {allowed}; got {self.task!r}. {did_you_mean(self.task, TASKS)}"
             )
 
 
