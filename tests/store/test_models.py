@@ -98,12 +98,24 @@ def test_a_broken_manifest_is_told_without_hiding_the_others(folder: Path) -> No
 
 
 def test_the_hash_is_of_what_painting_needs(folder: Path) -> None:
-    before = resolve("tiny").hash
     path = folder / "model.json"
     manifest = json.loads(path.read_text())
-    manifest["files"]["README.md"] = "0" * 64
-    path.write_text(json.dumps(manifest))
-    assert resolve("tiny").hash == before
-    manifest["files"]["network.onnx"] = "0" * 64
-    path.write_text(json.dumps(manifest))
-    assert resolve("tiny").hash != before
+    files, before = manifest["files"], resolve("tiny").hash
+
+    def hash_with(**fields: object) -> str:
+        path.write_text(json.dumps({**manifest, **fields}))
+        return resolve("tiny").hash
+
+    told = [
+        hash_with(files={**files, "README.md": "0" * 64}),
+        hash_with(metrics={"fd": 3.5}, created="today"),
+    ]
+    assert told == [before, before]
+    works = [
+        hash_with(files={**files, "network.onnx": "0" * 64}),
+        hash_with(sampling={**manifest["sampling"], "shift": 2.0}),
+        hash_with(grids=[[8, 8]]),
+        hash_with(network={**manifest["network"], "num_heads": 1}),
+        hash_with(max_tokens=8),
+    ]
+    assert len({before, *works}) == 6

@@ -25,6 +25,8 @@ from pictura.core.errors import ModelError, ModelNotFoundError, did_you_mean
 
 SHOWN = ("README.md", "samples.png")
 """Files for people: the card and its pictures. Painting needs none of them."""
+TOLD = ("format", "name", "created", "pictura_version", "licence", "data", "metrics", "recipe", "files")
+"""Fields of model.json for people and bookkeeping; every other one changes what the model does."""
 FORMAT = 1
 """Version of the model folder's layout that this Pictura reads and writes."""
 MANIFEST = "model.json"
@@ -59,7 +61,8 @@ class ModelInfo:
     metrics: Mapping[str, Any]
     path: Path
     hash: str
-    """SHA-256 over the hashes of all files that its use needs: equal hash, equal pictures, equal scores."""
+    """SHA-256 over the hashes of all files that its use needs, and over what model.json says of its
+    networks and of how it paints: equal hash, equal pictures, equal scores."""
     grids: tuple[tuple[int, int], ...]
     """Latent (height, width) shapes that it was trained for; none for a part."""
     factor: int
@@ -202,6 +205,8 @@ def _info(folder: Path, manifest: dict[str, Any]) -> ModelInfo:
     paints = kind == "painter"
     files = {str(name): str(digest) for name, digest in manifest["files"].items()}
     needed = sorted(f"{name} {digest}" for name, digest in files.items() if name not in SHOWN)
+    works = {name: value for name, value in manifest.items() if name not in TOLD}
+    needed.append(json.dumps(works, sort_keys=True))
     sizes = [path.stat().st_size for path in folder.iterdir() if path.is_file()]
     return ModelInfo(
         name=str(manifest["name"]),
