@@ -59,3 +59,22 @@ def test_doctor_finds_no_fault_with_an_intact_model(models: Path) -> None:
     assert checks["model tiny"]["advice"] is None
     assert "intact" in checks["model tiny"]["value"]
     assert str(models) in checks["models looked for"]["value"]
+
+
+def test_a_model_that_hides_an_embedded_one_is_named(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(models / "tiny", tmp_path / "embedded" / "flow")
+    monkeypatch.setattr("pictura.store.models.EMBEDDED", tmp_path / "embedded")
+    assert "which hides" not in call("models").stdout + call("doctor").stdout
+    shutil.copytree(models / "tiny", models / "flow")
+    words = (
+        f"'flow' and 'default' stand for your own {models / 'flow'}, which hides the embedded model; rename"
+    )
+    (note,) = (line for line in call("models").stdout.splitlines() if "which hides" in line)
+    assert note.startswith(f"Note: {words}")
+    doctor = call("doctor")
+    (line,) = (line for line in doctor.stdout.splitlines() if "which hides" in line)
+    assert line.startswith("  model hidden")
+    assert words in line
+    assert "which hides" not in call("models", "--json").stdout

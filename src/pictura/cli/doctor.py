@@ -139,7 +139,7 @@ def _places() -> Iterator[Check]:
 
 
 def _models() -> Iterator[Check]:
-    from pictura.store.models import find_models, resolve
+    from pictura.store.models import find_models, hidden_models, resolve
 
     broken: list[ModelError] = []
     for model in find_models(on_broken=broken.append):
@@ -150,6 +150,8 @@ def _models() -> Iterator[Check]:
             yield Check(f"model {model.name}", f"damaged ({model.path})", str(error))
     for unreadable in broken:
         yield Check("model", "unreadable", str(unreadable))
+    for sentence in hidden_models():  # perhaps on purpose, so no problem
+        yield Check("model hidden", sentence)
     try:
         resolve("default")
     except PicturaError as error:

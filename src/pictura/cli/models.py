@@ -15,7 +15,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> None:
     """List the models that can be used."""
-    from pictura.store.models import ALIASES, find_models, home
+    from pictura.store.models import ALIASES, find_models, hidden_models, home
 
     def tell(error: ModelError) -> None:
         typer.echo(f"Left out: {error}", err=True)
@@ -30,6 +30,8 @@ def command(
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         typer.echo("  ".join(cells).rstrip())
+    for sentence in hidden_models():
+        typer.echo(f"Note: {sentence}")
     for alias, name in ALIASES.items():
         typer.echo(f"{alias!r} is {name!r}. Your own models live in {home() / 'models'}.")
 

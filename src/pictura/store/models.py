@@ -147,6 +147,20 @@ def find_models(*, on_broken: Callable[[ModelError], None] | None = None) -> lis
     return sorted(found, key=lambda model: model.name)
 
 
+def hidden_models() -> list[str]:
+    """One sentence for each model of the package that a user's model of the same name hides."""
+    told = []
+    for name in (path.name for path in _inside(EMBEDDED)):
+        own = home() / "models" / name
+        if (own / MANIFEST).is_file():
+            names = [name, *(alias for alias, of in ALIASES.items() if of == name)]
+            told.append(
+                f"{' and '.join(map(repr, names))} stand for your own {own}, which hides the embedded model; "
+                "rename that folder to have the embedded one back."
+            )
+    return told
+
+
 def resolve(name_or_path: str | Path) -> ModelInfo:
     """The model of a name (a folder's name, or ``default``), or of a path to its folder.
 
@@ -241,9 +255,9 @@ def _sampling(table: Mapping[str, Any]) -> Sampling:
 
 def _folders() -> dict[str, Path]:
     """Name to folder; what the user put there comes before what the package brings."""
+    return {path.name: path for place in (EMBEDDED, home() / "models") for path in _inside(place)}
 
-    def inside(place: Path) -> Iterator[Path]:
-        if place.is_dir():
-            yield from (path for path in sorted(place.iterdir()) if (path / MANIFEST).is_file())
 
-    return {path.name: path for place in (EMBEDDED, home() / "models") for path in inside(place)}
+def _inside(place: Path) -> Iterator[Path]:
+    if place.is_dir():
+        yield from (path for path in sorted(place.iterdir()) if (path / MANIFEST).is_file())
