@@ -1,0 +1,130 @@
+"""Judge B, a transformer asked about each thing: a picture in; for every thing number, colour, place out.
+
+Source  Dosovitskiy et al. 2021, ViT, behind a few convolutions; Ridnik et al. 2021, ML-Decoder
+        (arXiv:2111.12933) for one learnt question per class. Differs: a question is answered with a number, a
+        colour and a place, and beside the usual softmax it sums a sigmoid over the picture, which can count.
+Letters B batch, T things, K colours, L cells of 8 x 8 pixels, D width.
+Units   pictures float32 in [0, 1] on light grey, 64 x 64; centres as fractions of the picture.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pictura.core.errors import ConfigError
+from pictura.nn.layers import Attention, SwiGLU, centred_grid, rope_2d
+
+MOST = 5
+"""Numbers of a thing that are told apart: 0 to 4, and more."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InquirerConfig:
+    """Shape of the inquirer."""
+
+    num_things: int
+    num_colours: int
+    stem: tuple[int, int] = (32, 64)
+    """Channels at strides 2 and 4."""
+    width: int = 160
+    num_blocks: int = 4
+    num_heads: int = 5
+    hidden: int = 128
+    """Width in which an answer is thought over."""
+
+    def __post_init__(self) -> None:
+        if self.width % (4 * self.num_heads):
+            raise ConfigError(
+                f"InquirerConfig.width must be a multiple of 4 * num_heads; "
+                f"got width={self.width}, num_heads={self.num_heads}."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What is said of every thing."""
+
+    counts: Tensor
+    """(B, T, 6) logits: none, one to four, more."""
+    colours: Tensor
+    """(B, T, K + 1) logits of its colour; the last stands for a look of its own."""
+    centres: Tensor
+    """(B, T, 2) x, y as fractions of the picture."""
+    features: Tensor
+    """(B, D) mean over the picture."""
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block."""
+
+    def __init__(self, width: int, num_heads: int) -> None:
+        super().__init__()
+        self.norm_1 = nn.LayerNorm(width)
+        self.attention = Attention(width, num_heads)
+        self.norm_2 = nn.LayerNorm(width)
+        self.mlp = SwiGLU(width)
+
+    def forward(self, x_BLD: Tensor, mask_BL: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+        """(B, L, D) to the same."""
+        x_BLD = x_BLD + self.attention(self.norm_1(x_BLD), mask_BL, rotation)
+        return x_BLD + self.mlp(self.norm_2(x_BLD))
+
+
+class Inquirer(nn.Module):
+    """Answers for every thing: how many, which colour, where."""
+
+    def __init__(self, config: InquirerConfig) -> None:
+        super().__init__()
+        self.config = config
+        thin, middle = config.stem
+        width = config.width
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, thin, 3, stride=2, padding=1),
+            nn.GroupNorm(4, thin),
+            nn.GELU(),
+            nn.Conv2d(thin, middle, 3, stride=2, padding=1),
+            nn.GroupNorm(8, middle),
+            nn.GELU(),
+            nn.Conv2d(middle, middle, 3, padding=1),
+            nn.GroupNorm(8, middle),
+            nn.GELU(),
+            nn.Conv2d(middle, width, 3, stride=2, padding=1),
+        )
+        self.blocks = nn.ModuleList(Block(width, config.num_heads) for _ in range(config.num_blocks))
+        self.norm = nn.LayerNorm(width)
+        self.questions = nn.Parameter(torch.randn(config.num_things, width))
+        self.key = nn.Linear(width, width, bias=False)
+        self.value = nn.Linear(width, width, bias=False)
+        self.ask = nn.Linear(width, config.hidden)
+        self.see = nn.Linear(width, config.hidden, bias=False)
+        self.tally = nn.Linear(1, config.hidden, bias=False)
+        self.answer = nn.Linear(config.hidden, MOST + 1 + config.num_colours + 1)
+
+    def forward(self, images: Tensor) -> Answers:
+        """Read pictures (B, 3, H, W), H and W multiples of 8."""
+        x_BDhw = self.stem(images * 2 - 1)
+        h, w = x_BDhw.shape[2:]
+        x_BLD = x_BDhw.flatten(2).transpose(1, 2)
+        rows_L, cols_L = centred_grid(h, w, x_BLD)
+        rotation = rope_2d(rows_L, cols_L, self.config.width // self.config.num_heads, 100.0)
+        mask_BL = torch.ones(x_BLD.shape[:2], dtype=torch.bool, device=x_BLD.device)
+        for block in self.blocks:
+            x_BLD = block(x_BLD, mask_BL, rotation)
+        x_BLD = self.norm(x_BLD)
+
+        scores_BTL = self.questions @ self.key(x_BLD).transpose(1, 2) / self.config.width**0.5
+        weights_BTL = scores_BTL.softmax(dim=-1)
+        seen_BTD = weights_BTL @ self.value(x_BLD)
+        tally_BT1 = scores_BTL.sigmoid().sum(dim=-1, keepdim=True) / 8
+        thought = F.gelu(self.ask(self.questions) + self.see(seen_BTD) + self.tally(tally_BT1))
+        answer = self.answer(thought)
+        # The mean place of what the question looks at.
+        places_L2 = torch.stack([cols_L / w, rows_L / h], dim=-1) + 0.5
+        return Answers(
+            counts=answer[..., : MOST + 1],
+            colours=answer[..., MOST + 1 :],
+            centres=weights_BTL @ places_L2,
+            features=x_BLD.mean(dim=1),
+        )
