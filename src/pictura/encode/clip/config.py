@@ -1,0 +1,80 @@
+"""Shapes of the towers, and the named ones that recipes choose. No torch."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pictura.core.errors import ConfigError, did_you_mean
+
+SIZE = 64
+"""Side of the pictures that a tower reads, in pixels."""
+TOWERS = ("resnet", "transformer")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipConfig:
+    """Shape of both towers."""
+
+    tower: str = "resnet"
+    """What reads pictures: `resnet` (convolutions) or `transformer`."""
+    widths: tuple[int, ...] = (48, 96, 192)
+    """`resnet`: channels at 16, 8 and 4 pixels a side; `transformer`: of the stem, then of the tokens."""
+    depths: tuple[int, ...] = (1, 2, 1)
+    """`resnet`: blocks at each size; `transformer`: blocks."""
+    num_heads: int = 4
+    """`transformer`: heads of a block."""
+    dim: int = 256
+    """Of the vectors that both towers give."""
+    vocab_size: int = 4096
+    text_width: int = 192
+    text_blocks: int = 2
+    text_heads: int = 3
+
+    def __post_init__(self) -> None:
+        if self.tower not in TOWERS:
+            raise ConfigError(
+                f"ClipConfig.tower must be 'resnet' or 'transformer'; got {self.tower!r}. "
+                f"{did_you_mean(self.tower, TOWERS)}"
+            )
+        sizes = (len(self.widths), len(self.depths))
+        if sizes != ((3, 3) if self.tower == "resnet" else (2, 1)):
+            raise ConfigError(
+                "ClipConfig needs three widths and depths for a resnet, two widths and one depth for a "
+                f"transformer; got {sizes[0]} and {sizes[1]} for a {self.tower}."
+            )
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "resnet": {"tower": "resnet", "widths": (64, 128, 160), "depths": (1, 2, 1)},
+    "transformer": {"tower": "transformer", "widths": (64, 128), "depths": (5,), "num_heads": 4},
+    "micro": {
+        "tower": "resnet",
+        "widths": (8, 8, 16),
+        "depths": (1, 1, 1),
+        "dim": 16,
+        "text_width": 16,
+        "text_blocks": 1,
+        "text_heads": 2,
+    },
+    "micro-transformer": {
+        "tower": "transformer",
+        "widths": (8, 16),
+        "depths": (1,),
+        "num_heads": 2,
+        "dim": 16,
+        "text_width": 16,
+        "text_blocks": 1,
+        "text_heads": 2,
+    },
+}
+"""Name to fields of `ClipConfig`; `micro*` are for tests."""
+
+
+def get_preset(name: str, vocab_size: int) -> ClipConfig:
+    """The shape of a preset, for a tokenizer of `vocab_size` tokens.
+
+    Raises:
+        ConfigError: there is no such preset.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"No CLIP preset is named {name!r}. {did_you_mean(name, PRESETS)}")
+    return ClipConfig(**PRESETS[name], vocab_size=vocab_size)

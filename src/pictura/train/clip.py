@@ -1,0 +1,178 @@
+"""What a CLIP learns: which caption belongs to which picture, also where only one word is wrong.
+
+Letters B pictures, N captions (the B true ones first), T text tokens.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pictura.core.errors import ConfigError
+from pictura.core.images import on_background
+from pictura.core.types import Batch, BatchSource
+from pictura.data.contrast import Contrast, holds, key_of
+from pictura.data.scenes import Scene
+from pictura.data.world import World
+from pictura.encode.clip.config import SIZE, ClipConfig, get_preset
+from pictura.encode.clip.model import Clip, contrastive_loss
+from pictura.encode.tokenizer import Tokenizer
+from pictura.train.materials import Materials, known_words
+from pictura.train.recipe import Recipe, from_table
+from pictura.train.start import Start, part, require, tokenizer_of
+
+GROUPS = 4
+
+
+class ClipStep(nn.Module):
+    """Both towers with their loss: the module that a training step runs."""
+
+    def __init__(self, clip: Clip) -> None:
+        super().__init__()
+        self.clip = clip
+
+    def forward(self, images: Tensor, token_ids: Tensor, mask: Tensor, rival_BN: Tensor) -> Tensor:
+        """Loss of a batch.
+
+        Args:
+            images: (B, 3, 64, 64) on light grey.
+            token_ids: (N, T): B true captions, then those that belong to no picture.
+            mask: (N, T), true where a token is.
+            rival_BN: see `contrastive_loss`.
+
+        Returns:
+            (B,) one loss per picture.
+        """
+        image_BD = self.clip.embed_images(images)
+        text_ND = _by_length(self.clip, token_ids, mask)
+        return contrastive_loss(image_BD, text_ND, self.clip.scale(), rival_BN)
+
+
+def _by_length(clip: Clip, token_ids: Tensor, mask: Tensor) -> Tensor:
+    """Read captions in groups of about equal length: half of the tokens of a batch are padding otherwise."""
+    length_N = mask.sum(dim=1)
+    order_N = length_N.argsort(stable=True)
+    parts = []
+    for rows in order_N.chunk(GROUPS):
+        longest = int(length_N[rows[-1]])
+        parts.append(clip.embed_text(token_ids[rows, :longest], mask[rows, :longest]))
+    return torch.cat(parts)[order_N.argsort()]
+
+
+class ClipTask:
+    """Turns batches into the inputs of `ClipStep`."""
+
+    factor = 1
+
+    def __init__(
+        self,
+        module: ClipStep,
+        tokenizer: Tokenizer,
+        *,
+        contrast: Contrast,
+        device: torch.device,
+        learnt_from: Sequence[str] = (),
+    ) -> None:
+        self.module = module
+        self.tokenizer = tokenizer
+        self.contrast = contrast
+        self.device = device
+        self.learnt_from = tuple(learnt_from)
+
+    def inputs(self, batch: Batch, rng: np.random.Generator) -> tuple[Tensor, ...]:
+        """Pictures, captions, a wrong caption for each scene that is known, and which captions compete."""
+        images = on_background(torch.as_tensor(batch.images).to(self.device))
+        captions = [*batch.captions, *self._wrong(batch, rng)]
+        ids, mask = self.tokenizer.batch(captions)
+        rival_BN = rivals(captions, batch.scenes, len(batch.captions))
+        rest = (torch.from_numpy(array).to(self.device) for array in (ids, mask, rival_BN))
+        return (images, *rest)
+
+    def _wrong(self, batch: Batch, rng: np.random.Generator) -> list[str]:
+        """One for each scene; where nothing can be changed, the true caption, which then does not compete."""
+        found = ((scene, self.contrast.wrong(scene, rng)) for scene in batch.scenes)
+        return [scene.caption if wrong is None else wrong[0] for scene, wrong in found]
+
+    def preview(self, recipe: Recipe, materials: Materials, count: int) -> Tensor | None:
+        """There is nothing to look at."""
+        return None
+
+    def finish(self, train: BatchSource, weights: Sequence[Mapping[str, Tensor]]) -> None:
+        """Nothing is left to do."""
+
+    def frozen(self) -> dict[str, Tensor]:
+        """Nothing is used that is not trained."""
+        return {}
+
+    def resume(self, tokenizer: Tokenizer, frozen: Mapping[str, Tensor], where: Path) -> None:
+        """Read captions with the tokenizer that was learnt with."""
+        self.tokenizer = tokenizer
+
+    def config(self) -> dict[str, Any]:
+        """What the networks are and whence they come, for checkpoints."""
+        return {
+            "clip": asdict(self.module.clip.config),
+            "max_tokens": self.tokenizer.max_tokens,
+            "data": list(self.learnt_from),
+        }
+
+
+def rivals(captions: Sequence[str], scenes: Sequence[Scene], size: int) -> NDArray[np.bool_]:
+    """Which captions are surely wrong for which pictures.
+
+    Args:
+        captions: N; the first `size` are true, the others belong to nobody.
+        scenes: of the pictures; empty where nobody knows them: then only the same words agree.
+        size: B.
+
+    Returns:
+        (B, N) false for the same words and for what may hold of another scene by chance.
+    """
+    text_N = np.array(captions, dtype=object)
+    rival_BN = text_N[:size, None] != text_N[None, :]
+    by_key: dict[Any, list[int]] = {}
+    for i, scene in enumerate(scenes):
+        by_key.setdefault(key_of(scene), []).append(i)
+    for group in by_key.values():
+        for shown in group:
+            for said in group:
+                if holds(scenes[said], scenes[shown]):
+                    rival_BN[shown, said] = False
+    return rival_BN.astype(np.bool_)
+
+
+def build(
+    recipe: Recipe, root: Path, start: Start | None, materials: Materials, device: torch.device
+) -> tuple[ClipTask, tuple[str, ...]]:
+    """Make both towers, from noise or from `start`, and list the words that they may know.
+
+    Raises:
+        ConfigError: the pictures are of a size that no tower reads, or there is no such preset.
+    """
+    if recipe.data.size != SIZE:
+        raise ConfigError(f"A CLIP reads pictures of {SIZE} pixels; data.size is {recipe.data.size}.")
+    model, words = recipe.model, known_words(materials.captions)
+    if start:
+        require(start, "clip", recipe)
+        tokenizer = tokenizer_of(start, start.config.get("max_tokens", model.max_tokens))
+        clip = Clip(from_table(ClipConfig, start.config["clip"], "clip"))
+        clip.load_state_dict(part(start.weights, "clip") or start.weights)  # of a run, or of a model folder
+        words = list(dict.fromkeys([*start.words, *words]))
+    else:
+        tokenizer = Tokenizer.train(
+            materials.captions, vocab_size=model.vocab_size, max_tokens=model.max_tokens
+        )
+        clip = Clip(get_preset(model.preset, tokenizer.vocab_size))
+    task = ClipTask(
+        ClipStep(clip).to(device),
+        tokenizer,
+        contrast=Contrast(World.load()),
+        device=device,
+        learnt_from=start.config.get("data", ()) if start else (),
+    )
+    return task, tuple(words)
