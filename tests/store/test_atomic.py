@@ -1,6 +1,9 @@
 """Files and folders appear whole or not at all."""
 
+import os
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pictura.core.errors import StorageError
-from pictura.store.atomic import atomic_file, atomic_folder
+from pictura.store.atomic import atomic_file, atomic_folder, scratch_folder
 
 
 @contextmanager
@@ -104,3 +107,68 @@ def test_a_folder_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
         (temporary / "x").write_bytes(bytes(5000))
     assert (path / "x").read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from pictura.store.atomic import atomic_file, atomic_folder, scratch_folder
+
+parent = Path(sys.argv[1])
+with atomic_folder(parent / "run") as folder, atomic_file(parent / "a.png") as file, scratch_folder(parent):
+    (folder / "x").write_text("half")
+    file.write_text("half")
+    if sys.argv[2] == "between the renames":
+        os.rename = lambda *names, rename=os.rename: (rename(*names), os.kill(os.getpid(), signal.SIGKILL))
+    else:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def kill(parent: Path, when: str = "in mid-save") -> list[str]:
+    """Let a process be killed while it saves into `parent`; return the hidden names that it leaves."""
+    done = subprocess.run([sys.executable, "-c", KILLED, str(parent), when], check=False)
+    assert done.returncode == -9
+    return sorted(path.name for path in parent.iterdir() if path.name.startswith("."))
+
+
+def test_the_next_save_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    assert [name.split(".pictura-new-")[0] for name in kill(tmp_path)] == [".a", ".run", ".scratch"]
+    with atomic_file(tmp_path / "b.txt") as temporary:
+        assert sorted(tmp_path.iterdir()) == []
+        temporary.write_text("whole")
+    for save in (atomic_folder(tmp_path / "run"), scratch_folder(tmp_path)):
+        kill(tmp_path)
+        with save as folder:
+            assert [path for path in tmp_path.iterdir() if path.name.startswith(".")] == [folder]
+
+
+def test_what_is_being_written_is_left_alone(tmp_path: Path) -> None:
+    start, kind, host, pid, rest = kill(tmp_path)[0].split("-")
+    others = [
+        f"{start}-{kind}-{host}-1-{rest}",  # runs, though it is not ours
+        f"{start}-{kind}-{host}-{os.getppid()}-{rest}",
+        f"{start}-{kind}-000000-{pid}-{rest}",  # of another machine
+        f"{start}-{kind}-{host}-{pid}-of-mine.png",  # no name that we give
+        ".a-of-mine.png",
+    ]
+    for name in others:
+        (tmp_path / name).touch()
+    with atomic_file(tmp_path / "a.png") as first, atomic_file(tmp_path / "a.png") as second:
+        second.touch()
+        assert {path.name for path in tmp_path.iterdir()} == {*others, second.name}
+        first.touch()
+    (tmp_path / f"{start}-{kind}-{host}-{os.getpid()}-{rest}").touch()  # by one that had our number before us
+    with scratch_folder(tmp_path) as folder:
+        assert {path.name for path in tmp_path.iterdir()} == {*others, "a.png", folder.name}
+
+
+def test_a_folder_killed_between_its_renames_gets_its_name_back(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path / "run") as folder:
+        (folder / "x").write_text("old")
+    kill(tmp_path, "between the renames")
+    assert not (tmp_path / "run").exists()
+    with atomic_file(tmp_path / "b.txt") as temporary:
+        temporary.touch()
+    assert (tmp_path / "run" / "x").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.txt", "run"]

@@ -28,6 +28,8 @@ def test_a_model_is_found_by_name_and_by_path(folder: Path) -> None:
     assert (model.family, model.kind, model.factor, model.max_tokens) == ("flow", "painter", 4, 16)
     assert model.grids[1] == (6, 10)
     assert 0.1 < model.size_mb < 0.5
+    shutil.copytree(folder, folder.with_name(".tiny.pictura-new-0a1b2c-7-0123abcd"))  # an export under way
+    assert [path for path in find_models() if path.path.name.startswith(".")] == []
     model.verify()
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pictura.core.errors import ConfigError, PromptError, SizeError, StorageError
+from pictura.store.atomic import scratch_folder
 
 if TYPE_CHECKING:
     from pictura.pipeline import Picture
@@ -126,17 +126,17 @@ def output_folder(out: Path) -> Iterator[Path]:
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".pictura-", dir=out) as name:
-            yield Path(name)
-            for path in sorted(Path(name).iterdir()):
+        with scratch_folder(out) as folder:
+            yield folder
+            for path in sorted(folder.iterdir()):
                 path.replace(out / path.name)
     except StorageError as error:
         # A person knows the file by where it was to be in the end.
-        raise StorageError(str(error).replace(f"{Path(name).name}{os.sep}", "")) from error
+        raise StorageError(str(error).replace(f"{folder.name}{os.sep}", "")) from error
     finally:
-        for folder in made:
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+        for parent in made:
+            if parent.is_dir() and not any(parent.iterdir()):
+                parent.rmdir()
 
 
 def _write(

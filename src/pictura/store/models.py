@@ -259,5 +259,8 @@ def _folders() -> dict[str, Path]:
 
 
 def _inside(place: Path) -> Iterator[Path]:
+    """The model folders of a place; hidden ones are of an export that is not done, or was killed."""
     if place.is_dir():
-        yield from (path for path in sorted(place.iterdir()) if (path / MANIFEST).is_file())
+        for path in sorted(place.iterdir()):
+            if not path.name.startswith(".") and (path / MANIFEST).is_file():
+                yield path
