@@ -1,4 +1,4 @@
-"""`pictura export`: a training run in, a model folder that paints out."""
+"""`pictura export`: a training run in, a model folder out."""
 
 import tomllib
 from pathlib import Path
@@ -20,6 +20,9 @@ def command(
     out: Annotated[
         Path | None, typer.Option(help="Model folder to write. [default: NAME among your own models]")
     ] = None,
+    last: Annotated[
+        bool, typer.Option("--last", help="The newest checkpoint, not the one of the lowest validation loss.")
+    ] = False,
     weights: Annotated[Weights, typer.Option(help="Which weights of the run.")] = "ema_long",
     card: Annotated[
         Path | None, typer.Option(help="TOML for the model card: licence, data, metrics, training.")
@@ -30,20 +33,37 @@ def command(
 ) -> None:
     """Turn a training run into a model folder that paints."""
     from pictura.store.models import home
+    from pictura.train.checkpoint import find_best
     from pictura.train.export import export_checkpoint  # heavy: torch
 
+    best = None if last else find_best(run)
     folder = out or home() / "models" / name
     chosen = {"solver": solver, "num_steps": num_steps, "guidance_scale": guidance_scale}
     model = export_checkpoint(
-        run,
+        best or run,
         folder,
         name=name,
         weights=weights,
         provenance=read_card(card) if card else None,
         sampling={key: value for key, value in chosen.items() if value is not None},
     )
-    typer.echo(f"{model.path}  {model.size_mb} MB  torch and ONNX agree")
-    typer.echo(f'Paint with it: pictura imagine "a red apple" --model {name if out is None else folder}')
+    proven = "  torch and ONNX agree" if model.graphs else ""
+    if best:
+        typer.echo(_told(best, run))
+    typer.echo(f"{model.path}  {model.size_mb} MB{proven}")
+    if model.kind == "painter":
+        typer.echo(f'Paint with it: pictura imagine "a red apple" --model {name if out is None else folder}')
+
+
+def _told(best: Path, run: Path) -> str:
+    """Which checkpoint was taken, and which was not."""
+    from pictura.train.checkpoint import find_latest, read_state
+
+    state, newest = read_state(best), find_latest(run)
+    line = f"Took its best checkpoint: step {state['step']}, validation loss {state['validation']:.4g}."
+    if newest is None or read_state(newest)["step"] == state["step"]:
+        return line
+    return f"{line} --last takes the newest, step {read_state(newest)['step']}."
 
 
 def read_card(path: Path) -> "Provenance":

@@ -1,5 +1,7 @@
 """What a CLIP learns: which caption belongs to which picture, also where only one word is wrong.
 
+In training, pictures are treated as badly as judges', so that painted ones are read too.
+
 Letters B pictures, N captions (the B true ones first), T text tokens.
 """
 
@@ -22,7 +24,8 @@ from pictura.data.world import World
 from pictura.encode.clip.config import SIZE, ClipConfig, get_preset
 from pictura.encode.clip.model import Clip, contrastive_loss
 from pictura.encode.tokenizer import Tokenizer
-from pictura.train.materials import Materials, known_words
+from pictura.train.judge import spoil, turn
+from pictura.train.materials import Materials
 from pictura.train.recipe import Recipe, from_table
 from pictura.train.start import Start, part, require, tokenizer_of
 
@@ -87,6 +90,8 @@ class ClipTask:
     def inputs(self, batch: Batch, rng: np.random.Generator) -> tuple[Tensor, ...]:
         """Pictures, captions, a wrong caption for each scene that is known, and which captions compete."""
         images = on_background(torch.as_tensor(batch.images).to(self.device))
+        if self.module.training:
+            images = spoil(turn(images, torch.zeros(len(images), 1, 2), rng)[0], rng)
         captions = [*batch.captions, *self._wrong(batch, rng)]
         ids, mask = self.tokenizer.batch(captions)
         rival_BN = rivals(captions, batch.scenes, len(batch.captions))
@@ -156,7 +161,7 @@ def build(
     """
     if recipe.data.size != SIZE:
         raise ConfigError(f"A CLIP reads pictures of {SIZE} pixels; data.size is {recipe.data.size}.")
-    model, words = recipe.model, known_words(materials.captions)
+    model, words = recipe.model, materials.captions.words()
     if start:
         require(start, "clip", recipe)
         tokenizer = tokenizer_of(start, start.config.get("max_tokens", model.max_tokens))
@@ -164,9 +169,7 @@ def build(
         clip.load_state_dict(part(start.weights, "clip") or start.weights)  # of a run, or of a model folder
         words = list(dict.fromkeys([*start.words, *words]))
     else:
-        tokenizer = Tokenizer.train(
-            materials.captions, vocab_size=model.vocab_size, max_tokens=model.max_tokens
-        )
+        tokenizer = materials.captions.tokenizer(vocab_size=model.vocab_size, max_tokens=model.max_tokens)
         clip = Clip(get_preset(model.preset, tokenizer.vocab_size))
     task = ClipTask(
         ClipStep(clip).to(device),

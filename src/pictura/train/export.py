@@ -1,11 +1,14 @@
 """Trained networks to a model folder that paints, with or without torch; checked before it appears.
 
+Runs of other tasks go on to what exports them, see `PARTS`.
+
 In: networks, tokenizer, word list and what the card says. Out: the folder described in
 `store/models.py`: model.json, weights (fp16), four graphs without weights, tokenizer, words, card.
 """
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from pictura.core.errors import ModelError, TrainingError
+from pictura.core.errors import ConfigError, ModelError, TrainingError
 from pictura.core.types import Conditioning
 from pictura.encode.autoencoder import Autoencoder, AutoencoderConfig
 from pictura.encode.text_encoder import TextEncoder, TextEncoderConfig
@@ -35,6 +38,8 @@ from pictura.train.samples import sample_sheet
 
 TOLERANCE = 1e-4
 """Largest difference between torch and ONNX, relative to the largest number where that is above 1."""
+PARTS = {"clip": "pictura.train.export_clip:export_clip", "judge": "pictura.train.export_judge:export_judge"}
+"""Tasks whose runs become parts, and the function that writes the folder of one from a checkpoint."""
 
 
 def export_model(
@@ -132,15 +137,26 @@ def export_checkpoint(
         What the new folder says about itself.
 
     Raises:
-        TrainingError: there is no whole checkpoint, or it does not hold a painter.
-        ConfigError: there is no such solver.
+        TrainingError: there is no whole checkpoint, or it holds nothing that can be exported.
+        ConfigError: there is no such solver, or settings of sampling are given for a part.
     """
     found = checkpoint.find_latest(run)
     if found is None:
         raise TrainingError(f"{run} holds no checkpoint. Name the folder of a run, such as runs/default.")
     saved = checkpoint.load(found)
+    task = saved.config.get("recipe", {}).get("task")
+    if task in PARTS:
+        if sampling:
+            raise ConfigError(
+                f"{found} holds a {task}, which does not paint: leave {', '.join(sampling)} out."
+            )
+        module, _, function = PARTS[task].partition(":")
+        export = getattr(import_module(module), function)
+        return export(found, folder, name=name, weights=weights, provenance=provenance)
     if "network" not in saved.config or weights not in saved.weights:
-        raise TrainingError(f"{found} holds no painter with weights {weights!r}: it cannot be exported.")
+        raise TrainingError(
+            f"{found} holds no painter or part with weights {weights!r}: it cannot be exported."
+        )
     config, tensors = saved.config, {**saved.weights.get("frozen", {}), **saved.weights[weights]}
     network = FlowTransformer(from_table(FlowConfig, config["network"], "network"))
     text_encoder = TextEncoder(from_table(TextEncoderConfig, config["text_encoder"], "text_encoder"))

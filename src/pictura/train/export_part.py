@@ -36,6 +36,8 @@ class Provenance:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     training: str = ""
     """On what machine and how it went: sentences for the card."""
+    about: str = ""
+    """Of a part: what it does well and what it is blind to, for the card."""
 
 
 def export_part(

@@ -7,7 +7,7 @@ import logging
 import warnings
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +19,19 @@ from pictura.families.flow.backend import FlowParts
 
 OPSET = 18
 """Read by every ONNX Runtime that Pictura allows."""
+M = TypeVar("M", bound=nn.Module)
 _LARGEST_CONSTANT = 4096
 """Numbers; a larger array inside a graph is a weight that lost its name."""
+
+
+class Tracing(NamedTuple):
+    """What torch needs to trace a module."""
+
+    module: nn.Module
+    inputs: Mapping[str, Tensor]
+    """Name to an example."""
+    shapes: dict[str, Any]
+    """Name to which of its axes may have any length."""
 
 
 class Graph(NamedTuple):
@@ -95,7 +106,7 @@ def make_graphs(parts: FlowParts, *, factor: int, image_channels: int) -> dict[s
         ModelError: a weight lost its name on the way.
         MissingExtraError: onnx is not installed.
     """
-    parts = _with_distinct_weights(parts)
+    parts = with_distinct_weights(parts)
     p = parts.network.config.patch_size
     batch, tokens, rows, cols = Dim("B", max=4096), Dim("T", max=4096), Dim("h", max=512), Dim("w", max=512)
     grid = {0: batch, 2: p * rows, 3: p * cols}
@@ -111,21 +122,39 @@ def make_graphs(parts: FlowParts, *, factor: int, image_channels: int) -> dict[s
     }
     images = {"images": torch.zeros(2, image_channels, 2 * factor, 3 * factor)}
     picture_shapes = {"images": {0: batch, 2: factor * rows, 3: factor * cols}}
-    protos = {
-        "text_encoder": _export(TextGraph(parts), one_prompt, {"token_ids": {1: tokens}}),
-        "network": _export(NetworkGraph(parts), step, step_shapes),
-        "decoder": _export(DecoderGraph(parts), {"latent": latent}, {"latent": {0: batch, 2: rows, 3: cols}}),
-        "encoder": _export(EncoderGraph(parts), images, picture_shapes),
+    tracings = {
+        "text_encoder": Tracing(TextGraph(parts), one_prompt, {"token_ids": {1: tokens}}),
+        "network": Tracing(NetworkGraph(parts), step, step_shapes),
+        "decoder": Tracing(DecoderGraph(parts), {"latent": latent}, {"latent": {0: batch, 2: rows, 3: cols}}),
+        "encoder": Tracing(EncoderGraph(parts), images, picture_shapes),
     }
-    names = set(parts.state_dict())
-    graphs = {name: _strip(proto, names) for name, proto in protos.items()}
+    return trace(tracings, set(parts.state_dict()))
+
+
+def trace(tracings: Mapping[str, Tracing], names: set[str]) -> dict[str, Graph]:
+    """Export modules whose weights are distinct, see `with_distinct_weights`.
+
+    Args:
+        tracings: graph name to what is traced.
+        names: of the weights; each must be used.
+
+    Returns:
+        Graph name to what was exported.
+
+    Raises:
+        ModelError: a weight lost its name on the way.
+        MissingExtraError: onnx is not installed.
+    """
+    graphs = {
+        name: _strip(_export(one.module, one.inputs, one.shapes), names) for name, one in tracings.items()
+    }
     unused = names.difference(*(graph.weights for graph in graphs.values()))
     if unused:
         raise ModelError(f"No exported graph names these weights: {', '.join(sorted(unused))}.")
     return graphs
 
 
-def _with_distinct_weights(parts: FlowParts) -> FlowParts:
+def with_distinct_weights(parts: M) -> M:
     """A copy with random weights: the optimiser merges equal ones, such as norms that are all ones."""
     copy = deepcopy(parts).cpu().float().eval().requires_grad_(False)
     for weight in copy.state_dict().values():

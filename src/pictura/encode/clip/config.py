@@ -48,7 +48,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "transformer": {"tower": "transformer", "widths": (64, 128), "depths": (5,), "num_heads": 4},
     "micro": {
         "tower": "resnet",
-        "widths": (8, 8, 16),
+        "widths": (32, 32, 32),
         "depths": (1, 1, 1),
         "dim": 16,
         "text_width": 16,
