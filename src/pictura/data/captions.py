@@ -81,6 +81,11 @@ def style_words(dice: Dice, style: str, *, several: bool = False) -> str:
     return dice.pick(ways).format(s=style, a=article(style))
 
 
+def in_style(phrase: str, style: str) -> str:
+    """The plainest way to say a style: 'a fox in pixel art', 'a fox as a game icon'."""
+    return f"{phrase} {_SUFFIXES.get(style, _EMOJI)[0].format(s=style, a=article(style))}"
+
+
 def styled(dice: Dice, phrase: str, words: str, style: str) -> str:
     """Say the style of one thing: 'a fox in pixel art', 'a pixel art fox', 'fox, noto style' …
 

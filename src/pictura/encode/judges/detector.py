@@ -81,6 +81,7 @@ class Detector(nn.Module):
             *(Residual(wide) for _ in range(config.blocks[1])),
         )
         self.presence = nn.Conv2d(wide, 1, 1)
+        assert self.presence.bias is not None
         nn.init.constant_(self.presence.bias, -3.0)  # about two of 64 cells hold a centre
         self.things = nn.Conv2d(wide, config.num_things, 1)
         self.colours = nn.Conv2d(wide, config.num_colours + 1, 1)

@@ -1,0 +1,306 @@
+"""A judge with its weights: pictures and claims in, the chance that each picture shows what is claimed out.
+
+A judge trained on hundreds of things spreads its chances over those alike. Asked whether *this* thing is
+there, what counts is its share against a small floor: p / (p + floor). A picture passes at a threshold for
+each task; the thresholds were set on pictures that the judge had never seen (`evaluate/judging.py`).
+
+Letters N pictures, P peaks, T things, K colours.
+Units   pictures float32 in [0, 1], (N, 3, 64, 64), on light grey; centres as fractions of the picture.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pictura.core.errors import ConfigError, ModelError
+from pictura.core.types import Claim, Demand
+from pictura.encode.judges.detector import Detector, DetectorConfig, peaks
+from pictura.encode.judges.inquirer import Inquirer, InquirerConfig
+
+Floats = NDArray[np.float64]
+_BATCH = 128
+_AXES = {"left of": (0, 1), "right of": (0, -1), "above": (1, 1), "below": (1, -1)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JudgeFile:
+    """What a model folder says of its judge."""
+
+    name: str
+    hash: str
+    """First 12 hex digits of its model hash."""
+    table: Mapping[str, Any]
+    """`kind`, `network` (fields of its config), `things`, `colours`, `calibration`."""
+    weights: Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Calibration:
+    """How a judge's numbers become verdicts."""
+
+    thing_floor: float = 0.1
+    colour_floor: float = 0.3
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """For each task the least chance that passes; 0.5 where there is none."""
+
+
+class Judge(Protocol):
+    """Reads pictures."""
+
+    name: str
+    hash: str
+    """First 12 hex digits of its model hash."""
+    things: tuple[str, ...]
+
+    def verify(self, images: NDArray[np.float32], claims: Sequence[Claim]) -> Floats:
+        """The chance (N,) that each picture shows what is claimed of it."""
+        ...
+
+    def accepts(self, images: NDArray[np.float32], claims: Sequence[Claim], task: str) -> NDArray[np.bool_]:
+        """Whether each picture passes, (N,), by the threshold of a GlyphBench task."""
+        ...
+
+    def features(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the judge sees before it names it: (N, D)."""
+        ...
+
+    def read(self, images: NDArray[np.float32]) -> list[str]:
+        """What is there, in a few words for people."""
+        ...
+
+
+class _TorchJudge:
+    """What both judges share: their folder, batches, verdicts."""
+
+    def __init__(self, file: JudgeFile, network: torch.nn.Module, device: str) -> None:
+        table = file.table
+        self.name, self.hash = file.name, file.hash
+        self.things: tuple[str, ...] = tuple(table["things"])
+        self.colours: tuple[str, ...] = tuple(table["colours"])
+        self.calibration = Calibration(**table.get("calibration", {}))
+        self.device = device
+        self._thing = {phrase: i for i, phrase in enumerate(self.things)}
+        self._colour = {name: i for i, name in enumerate(self.colours)}
+        weights = {
+            name.removeprefix("network."): torch.from_numpy(array) for name, array in file.weights.items()
+        }
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ModelError(f"The weights of {file.name!r} do not fit its model.json: {error}") from error
+        self.network = network.eval().requires_grad_(False).to(device)
+
+    def accepts(self, images: NDArray[np.float32], claims: Sequence[Claim], task: str) -> NDArray[np.bool_]:
+        """Whether each picture passes, (N,)."""
+        return self.verify(images, claims) >= self.calibration.thresholds.get(task, 0.5)
+
+    def verify(self, images: NDArray[np.float32], claims: Sequence[Claim]) -> Floats:
+        """The chance (N,) that each picture shows what is claimed of it.
+
+        Raises:
+            ConfigError: there are not as many claims as pictures, or one names a thing that is unknown.
+        """
+        if len(images) != len(claims):
+            raise ConfigError(
+                f"A judge needs one claim for each picture; got {len(claims)} for {len(images)}."
+            )
+        for claim in claims:
+            self._check(claim)
+        chances: list[Floats] = []
+        for start, batch in self._batches(images):
+            chances.append(self._verify(batch, claims[start : start + len(batch)]))
+        return np.concatenate(chances) if chances else np.zeros(0)
+
+    def _verify(self, images: torch.Tensor, claims: Sequence[Claim]) -> Floats:
+        raise NotImplementedError
+
+    def _check(self, claim: Claim) -> None:
+        for demand in claim.objects:
+            if demand.thing not in self._thing:
+                raise ConfigError(f"The judge {self.name!r} does not know the thing {demand.thing!r}.")
+            if demand.colour is not None and demand.colour not in self._colour:
+                raise ConfigError(f"The judge {self.name!r} does not know the colour {demand.colour!r}.")
+
+    def _batches(self, images: NDArray[np.float32]) -> Iterator[tuple[int, torch.Tensor]]:
+        for start in range(0, len(images), _BATCH):
+            yield start, torch.from_numpy(images[start : start + _BATCH]).to(self.device)
+
+    def features(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the judge sees before it names it: (N, D)."""
+        with torch.no_grad():
+            rows = [self.network(batch).features.cpu().numpy() for _, batch in self._batches(images)]
+        return np.concatenate(rows)
+
+    def _share(self, chance: Floats, floor: float) -> Floats:
+        return chance / (chance + floor) * (1 + floor)
+
+
+class DetectorJudge(_TorchJudge):
+    """Judge A: finds things, then compares them with the claim."""
+
+    def __init__(self, file: JudgeFile, *, device: str = "cpu") -> None:
+        config = file.table["network"]
+        network = Detector(DetectorConfig(**{k: _tuple(v) for k, v in config.items()}))
+        super().__init__(file, network, device)
+
+    @torch.no_grad()
+    def _peaks(self, images: torch.Tensor) -> "_Found":
+        found = peaks(self.network(images))
+        return _Found(
+            *(
+                part.double().cpu().numpy()
+                for part in (found.presence, found.things, found.colours, found.centres)
+            )
+        )
+
+    def _verify(self, images: torch.Tensor, claims: Sequence[Claim]) -> Floats:
+        found = self._peaks(images)
+        return np.array([self._chance(found, i, claim) for i, claim in enumerate(claims)])
+
+    def _chance(self, found: "_Found", i: int, claim: Claim) -> float:
+        shares = [self._matches(found, i, demand) for demand in claim.objects]
+        if len(shares) == 1:
+            count = claim.objects[0].count
+            return float(shares[0].max()) if count is None else _exactly(shares[0], count)
+        both = shares[0][:, None] * shares[1][None, :]
+        np.fill_diagonal(both, 0)  # one peak is not two things
+        if claim.relation is not None:
+            both = both * stands(found.centres[i][:, None], found.centres[i][None, :], claim.relation)
+        return float(both.max())
+
+    def _matches(self, found: "_Found", i: int, demand: Demand) -> Floats:
+        """The chance (P,) that each peak is what is demanded."""
+        thing = found.things[i, :, self._thing[demand.thing]]
+        match = found.presence[i] * self._share(thing, self.calibration.thing_floor)
+        if demand.colour is not None:
+            colour = found.colours[i, :, self._colour[demand.colour]]
+            match = match * self._share(colour, self.calibration.colour_floor)
+        return match
+
+    def read(self, images: NDArray[np.float32]) -> list[str]:
+        """What is there, in a few words for people."""
+        said = []
+        for _, batch in self._batches(images):
+            found = self._peaks(batch)
+            for i in range(len(batch)):
+                words = [
+                    " ".join(
+                        filter(
+                            None, (self._look(found.colours[i, p]), self.things[found.things[i, p].argmax()])
+                        )
+                    )
+                    for p in range(found.presence.shape[1])
+                    if found.presence[i, p] > 0.5
+                ]
+                said.append(", ".join(words) or "nothing")
+        return said
+
+    def _look(self, colours: Floats) -> str:
+        best = int(colours.argmax())
+        return self.colours[best] if best < len(self.colours) else ""
+
+
+class InquirerJudge(_TorchJudge):
+    """Judge B: asks for each thing of the claim how many there are, in which colour and where."""
+
+    def __init__(self, file: JudgeFile, *, device: str = "cpu") -> None:
+        config = file.table["network"]
+        network = Inquirer(InquirerConfig(**{k: _tuple(v) for k, v in config.items()}))
+        super().__init__(file, network, device)
+
+    @torch.no_grad()
+    def _answers(self, images: torch.Tensor) -> tuple[Floats, Floats, Floats]:
+        said = self.network(images)
+        counts, colours = said.counts.double().softmax(dim=-1), said.colours.double().softmax(dim=-1)
+        return counts.cpu().numpy(), colours.cpu().numpy(), said.centres.double().cpu().numpy()
+
+    def _verify(self, images: torch.Tensor, claims: Sequence[Claim]) -> Floats:
+        counts, colours, centres = self._answers(images)
+        chances = np.ones(len(claims))
+        for i, claim in enumerate(claims):
+            for demand in claim.objects:
+                thing = self._thing[demand.thing]
+                there = self._share(1 - counts[i, thing, 0], self.calibration.thing_floor)
+                chances[i] *= there
+                if demand.count is not None:
+                    some = counts[i, thing, 1:]
+                    chances[i] *= some[demand.count - 1] / max(some.sum(), 1e-12)
+                if demand.colour is not None:
+                    colour = colours[i, thing, self._colour[demand.colour]]
+                    chances[i] *= self._share(colour, self.calibration.colour_floor)
+            if claim.relation is not None:
+                first, second = (centres[i, self._thing[demand.thing]] for demand in claim.objects)
+                chances[i] *= stands(first, second, claim.relation)
+        return chances
+
+    def read(self, images: NDArray[np.float32]) -> list[str]:
+        """What is there, in a few words for people."""
+        said = []
+        for _, batch in self._batches(images):
+            counts, colours, _ = self._answers(batch)
+            for i in range(len(batch)):
+                there = 1 - counts[i, :, 0]
+                best = [t for t in np.argsort(-there)[:4] if there[t] > 0.5]
+                words = []
+                for t in best:
+                    look = int(colours[i, t].argmax())
+                    colour = self.colours[look] if look < len(self.colours) else ""
+                    number = int(counts[i, t, 1:].argmax()) + 1
+                    words.append(" ".join(filter(None, (str(number), colour, self.things[t]))))
+                said.append(", ".join(words) or "nothing")
+        return said
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    presence: Floats
+    things: Floats
+    colours: Floats
+    centres: Floats
+
+
+def open_judge(file: JudgeFile, *, device: str = "cpu") -> DetectorJudge | InquirerJudge:
+    """A judge, ready to read.
+
+    Raises:
+        ModelError: its kind is unknown, or its weights do not fit.
+    """
+    kind = file.table.get("kind")
+    if kind == "detector":
+        return DetectorJudge(file, device=device)
+    if kind == "inquirer":
+        return InquirerJudge(file, device=device)
+    raise ModelError(f"{file.name!r} is no judge that this Pictura knows: it is of kind {kind!r}.")
+
+
+def stands(first: Any, second: Any, relation: str) -> Floats:
+    """How surely the first stands so to the second, 0 to 1, from centres (…, 2).
+
+    A tenth of the picture apart along the axis, and not much further apart along the other one.
+    """
+    axis, sign = _AXES[relation]
+    apart = sign * (second[..., axis] - first[..., axis])
+    across = np.abs(second[..., 1 - axis] - first[..., 1 - axis])
+    return _sigmoid((apart - 0.1) / 0.02) * _sigmoid((apart - 0.7 * across) / 0.02)
+
+
+def _exactly(chances: Floats, count: int) -> float:
+    """The chance that exactly `count` of independent events happen."""
+    numbers = np.zeros(len(chances) + 1)
+    numbers[0] = 1
+    for chance in np.minimum(chances, 1):
+        numbers[1:] = numbers[1:] * (1 - chance) + numbers[:-1] * chance
+        numbers[0] *= 1 - chance
+    return float(numbers[count])
+
+
+def _sigmoid(x: Floats) -> Floats:
+    return 1 / (1 + np.exp(-np.clip(x, -50, 50)))
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
