@@ -15,6 +15,7 @@ COMMANDS = {
     "imagine": "Paint pictures of a sentence.",
     "train": "Train a model by RECIPE; run it again to go on where it stopped.",
     "export": "Turn a training run into a model folder that paints.",
+    "evaluate": "Score models, or pictures made by anything, against what was asked for.",
     "models": "List the models that can be used.",
     "data": "Inspect and pack captioned image sets.",
     "doctor": "Check the installation and say what to do about each problem.",
@@ -35,7 +36,7 @@ _CANNOT_WRITE = {
 }
 _ONLY_WRITING = {errno.EDQUOT, errno.EEXIST, errno.EFBIG, errno.ENOSPC, errno.EROFS}
 """What reading never ends in; by the others nobody can tell."""
-_TRAIN_EXTRA = {"onnx", "onnxscript", "pyarrow", "tensorboard", "torch", "webdataset"}
+_TRAIN_EXTRA = {"matplotlib", "onnx", "onnxscript", "pyarrow", "tensorboard", "torch", "webdataset"}
 # The base of every complaint about the command line itself; typer does not name it.
 _UsageError: Any = typer.BadParameter.__base__
 

@@ -1,0 +1,204 @@
+"""A model paints a benchmark: one folder of pictures, filled in any number of sittings.
+
+A picture that is there already with the same model, seed, prompt and settings is not painted again. On a
+CPU several processes may paint side by side, each on one thread.
+
+Letters P prompts, S seeds, I pictures of each prompt and seed.
+"""
+
+import hashlib
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pictura.core.errors import DeviceError, MetadataError
+from pictura.evaluate.benchmark import Benchmark, Prompt
+from pictura.evaluate.sources import PictureSet, hash_files
+from pictura.pipeline import Painter, load
+from pictura.runtime.onnx_backend import OnnxBackend, available_cores
+from pictura.store.metadata import read_metadata
+from pictura.store.models import ModelInfo, read_model
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what is done, how much of it is done, how much there is)."""
+_SETTINGS = ("num_steps", "guidance_scale", "guidance_interval", "solver", "shift")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Job:
+    """The pictures of one prompt and seed that are missing."""
+
+    prompt: str
+    seed: int
+    paths: tuple[Path, ...]
+    """Where pictures 0 to I - 1 belong."""
+    size: tuple[int, int]
+
+
+def paint_benchmark(
+    model: ModelInfo,
+    benchmark: Benchmark,
+    folder: Path,
+    *,
+    images: int,
+    seeds: int,
+    device: str = "auto",
+    processes: int | None = None,
+    on_progress: Progress | None = None,
+) -> PictureSet:
+    """Paint what is missing of a benchmark, at the size that the model was trained for.
+
+    Args:
+        model: that paints.
+        benchmark: its prompts.
+        folder: for the folder of this model's pictures.
+        images: pictures of each prompt and seed.
+        seeds: how many seeds, 0 to `seeds` - 1.
+        device: as in `pipeline.load`.
+        processes: that paint side by side on a CPU; None takes one a core.
+        on_progress: told of pictures painted.
+
+    Raises:
+        ModelError: the model is damaged or does not paint.
+        PromptError: a prompt cannot be painted.
+        StorageError: the pictures cannot be written.
+    """
+    h, w = model.grids[0] if model.grids else (0, 0)
+    size = (w * model.factor, h * model.factor)
+    own = folder / f"{model.name}-{model.hash[:10]}-{_settings_key(model)}"
+    jobs = [
+        _Job(
+            prompt=prompt.text,
+            seed=noise_seed(prompt, seed),
+            paths=tuple(own / prompt.task / f"{prompt.id}-s{seed}-{i + 1}.png" for i in range(images)),
+            size=size,
+        )
+        for prompt in benchmark.prompts
+        for seed in range(seeds)
+    ]
+    total = len(jobs) * images
+    missing = [(job, gone) for job in jobs if (gone := _missing(job, model))]
+    done = total - sum(len(gone) for _, gone in missing)
+    tell = on_progress or (lambda *_: None)
+    what = f"painting with {model.name}"
+    tell(what, done, total)
+    start = time.perf_counter()
+    used = {"device": "none", "processes": 0}
+    if missing:
+        model.verify()
+        for number, by in _paint(model, missing, device, processes):
+            done, used = done + number, by
+            tell(what, done, total)
+    seconds = time.perf_counter() - start
+    paths = tuple(path for job in jobs for path in job.paths)
+    return PictureSet(
+        name=model.name,
+        kind="model",
+        paths=paths,
+        images=images,
+        seeds=seeds,
+        size=size,
+        hash=hash_files(paths),
+        model=model,
+        painting={
+            **used,
+            "num_painted": sum(len(gone) for _, gone in missing),
+            "seconds": round(seconds, 2),
+            "settings": _settings(model),
+        },
+    )
+
+
+def noise_seed(prompt: Prompt, seed: int) -> int:
+    """The painter's seed for one prompt: other noise for each, the same for every model."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {prompt.text}".encode()).digest()[:4], "big")
+
+
+def _settings(model: ModelInfo) -> dict[str, Any]:
+    advised = model.sampling
+    found = {name: getattr(advised, name) for name in _SETTINGS}
+    return {**found, "guidance_interval": list(advised.guidance_interval)}
+
+
+def _settings_key(model: ModelInfo) -> str:
+    return hashlib.sha256(repr(_settings(model)).encode()).hexdigest()[:6]
+
+
+def _missing(job: _Job, model: ModelInfo) -> tuple[int, ...]:
+    """Numbers of the pictures that are not there, or were painted otherwise."""
+    wanted = {**_settings(model), "size": list(job.size)}
+    gone = []
+    for i, path in enumerate(job.paths):
+        try:
+            said = read_metadata(path)
+        except MetadataError:
+            gone.append(i)
+            continue
+        same = (said["prompt"], said["seed"], said["index"], said["model_hash"]) == (
+            job.prompt,
+            job.seed,
+            i,
+            model.hash,
+        )
+        if not same or any(said["settings"].get(name) != value for name, value in wanted.items()):
+            gone.append(i)
+    return tuple(gone)
+
+
+def _paint(
+    model: ModelInfo, missing: Sequence[tuple[_Job, tuple[int, ...]]], device: str, processes: int | None
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Paint; yields (pictures written, what painted) after each job."""
+    count = processes or max(1, min(available_cores(), len(missing) // 8))
+    if device != "cpu":
+        painter = load(model.path, device=device)
+        if painter.device != "cpu" or count == 1:
+            for job, gone in missing:
+                yield _paint_job(painter, job, gone), {"device": painter.device, "processes": 1}
+            return
+    if device not in ("auto", "cpu"):
+        raise DeviceError(f"The device {device!r} is not there.")
+    used = {"device": "cpu", "processes": count}
+    if count == 1:
+        painter = load(model.path, device="cpu")
+        for job, gone in missing:
+            yield _paint_job(painter, job, gone), used
+        return
+    pool = ProcessPoolExecutor(
+        count, multiprocessing.get_context("spawn"), initializer=_open_painter, initargs=(model.path,)
+    )
+    try:
+        for future in as_completed([pool.submit(_paint_here, job, gone) for job, gone in missing]):
+            yield future.result(), used
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _paint_job(painter: Painter, job: _Job, gone: tuple[int, ...]) -> int:
+    """Paint the missing pictures of one job and write them; return how many."""
+    first, last = gone[0], gone[-1]
+    pictures = painter.paint(
+        job.prompt, num_images=last - first + 1, first=first, seed=job.seed, size=job.size
+    )
+    for i in gone:
+        pictures[i - first].save(job.paths[i])
+    return len(gone)
+
+
+_painter: Painter | None = None
+"""Of a process of the pool."""
+
+
+def _open_painter(folder: Path) -> None:
+    global _painter
+    model = read_model(folder)
+    _painter = Painter(model, OnnxBackend(model, num_threads=1))
+
+
+def _paint_here(job: _Job, gone: tuple[int, ...]) -> int:
+    assert _painter is not None
+    return _paint_job(_painter, job, gone)

@@ -1,0 +1,152 @@
+"""The floors and ceilings of every table: real pictures, and pictures made worse on purpose.
+
+For GlyphBench the real pictures are renders of its own claims: those of glyphs for training are the
+reference that sets are compared with, those of the other glyphs are the ceiling. For captions they are the
+two halves of a captioned image set.
+
+Letters N pictures.
+Units   float32 (N, 3, 64, 64) in [0, 1].
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pictura.core.errors import DataError
+from pictura.core.images import from_uint8, on_background
+from pictura.data.glyphs import GlyphSet
+from pictura.data.holdouts import Holdouts, Split
+from pictura.data.renders import Renders
+from pictura.data.resize import to_square
+from pictura.data.sources import open_source
+from pictura.data.world import World
+from pictura.evaluate.benchmark import Benchmark, Prompt
+from pictura.evaluate.pictures import blur, low_resolution
+from pictura.evaluate.scorers import SIZE, Floats, Pictures
+
+BLURS = (1, 2, 4)
+"""Radii in pixels."""
+SHRINKS = (2, 4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """Real pictures in two sets without a common original."""
+
+    about: str
+    compared_with: Pictures
+    """What FD and the like compare every set with."""
+    real: Pictures
+    """The ceiling."""
+
+
+def load_reference(path: Path, benchmark: Benchmark, *, per_prompt: int, cache: Path) -> Reference:
+    """Open real pictures for a benchmark.
+
+    Args:
+        path: a glyph pack for a benchmark with claims, else a captioned image set.
+        benchmark: whose prompts the pictures shall show.
+        per_prompt: pictures of each prompt, where they are rendered.
+        cache: a folder in which decoded packs are kept.
+
+    Raises:
+        DataError: it cannot be read, or holds too few pictures.
+    """
+    if benchmark.judged:
+        return _renders(path, benchmark, per_prompt, cache)
+    return _halves(path)
+
+
+def blurred(pictures: Pictures, radius: float) -> Pictures:
+    """The same pictures behind a Gaussian blur of `radius` pixels."""
+    return _worse(pictures, f"blurred, radius {radius}", lambda images: blur(images, radius))
+
+
+def shrunk(pictures: Pictures, factor: int) -> Pictures:
+    """The same pictures scaled down by `factor` and up again."""
+    return _worse(pictures, f"from {SIZE // factor} pixels", lambda images: low_resolution(images, factor))
+
+
+def shuffled(pictures: Pictures, *, seed: int = 0) -> Pictures:
+    """The same pictures, each prompt's under the prompt of others: what chance reaches."""
+    order = list(dict.fromkeys(pictures.prompts))
+    if len(order) < 2:
+        raise DataError("Captions can be shuffled only among two prompts or more; there is one.")
+    drawn = [order[i] for i in np.random.Generator(np.random.Philox(seed)).permutation(len(order))]
+    other = dict(zip(drawn, drawn[1:] + drawn[:1], strict=True))
+    return replace(
+        pictures,
+        name=f"{pictures.name}, shuffled captions",
+        prompts=tuple(other[prompt] for prompt in pictures.prompts),
+    )
+
+
+def _worse(pictures: Pictures, how: str, change: Callable[[Floats], Floats]) -> Pictures:
+    digest = hashlib.sha256(f"{pictures.hash} {how}".encode()).hexdigest()[:12]
+    name = f"{pictures.name}, {how}"
+    return replace(pictures, name=name, hash=digest, load=lambda: change(pictures.load()))
+
+
+def _renders(path: Path, benchmark: Benchmark, per_prompt: int, folder: Path) -> Reference:
+    glyphs = GlyphSet.load(path, size=2 * SIZE, cache=folder)  # as sharp as for training
+    world, holdouts = World.load(), Holdouts.load()
+
+    def pictures(name: str, splits: Sequence[Split], seed: int) -> Pictures:
+        renders = Renders(glyphs, world=world, holdouts=holdouts, splits=splits, size=SIZE)
+        shown = [p for p in benchmark.prompts if p.claim is not None and renders.shows(p.claim)]
+        prompts = tuple(prompt for prompt in shown for _ in range(per_prompt))
+        claims = [prompt.claim for prompt in prompts if prompt.claim is not None]
+        if len(shown) < 2:
+            raise DataError(
+                f"{path}: the glyphs of the {' and '.join(splits)} split show none of the prompts."
+            )
+
+        @cache
+        def load() -> Floats:
+            return on_background(renders.paint(claims, seed))
+
+        # The first pictures stand for the code that paints them: were it changed, so would be the hash.
+        words = f"{renders.glyphs.ids} {benchmark.hash} {per_prompt} {seed}".encode()
+        digest = hashlib.sha256(words + renders.paint(claims[:8], seed).tobytes()).hexdigest()[:12]
+        return Pictures(name=name, hash=digest, prompts=prompts, load=load)
+
+    compared_with = pictures("renders of the train split", ("train",), 1)
+    real = pictures("real renders", ("validation", "test"), 2)
+    return Reference(
+        about=f"Renders of the benchmark's claims from the pack {path.name}: {len(compared_with)} of glyphs "
+        f"for training to compare with, {len(real)} of glyphs that no painter learnt from as the ceiling.",
+        compared_with=compared_with,
+        real=real,
+    )
+
+
+def _halves(path: Path) -> Reference:
+    source = open_source(path)
+    rows = [(record.captions[0], _seen(picture)) for record, picture in source.pictures()]
+    if len(rows) < 20:
+        raise DataError(f"{path}: a reference needs at least 20 pictures; {len(rows)} came.")
+    order = np.random.Generator(np.random.Philox(0)).permutation(len(rows))
+
+    def pictures(name: str, which: Sequence[int]) -> Pictures:
+        array = np.concatenate([rows[i][1] for i in which])
+        prompts = tuple(Prompt(id=f"{i:05d}", task="captions", text=rows[i][0]) for i in which)
+        digest = hashlib.sha256(array.tobytes()).hexdigest()[:12]
+        return Pictures(name=name, hash=digest, prompts=prompts, load=lambda: array)
+
+    first, second = sorted(order[: len(rows) // 2]), sorted(order[len(rows) // 2 :])
+    return Reference(
+        about=f"The {len(rows)} pictures of {path.name} ({source.layout}) in two halves: one to compare "
+        "with, one as the ceiling.",
+        compared_with=pictures("pictures of the first half", first),
+        real=pictures("real pictures", second),
+    )
+
+
+def _seen(picture: Image.Image) -> Floats:
+    """One picture as scorers see it, (1, 3, 64, 64)."""
+    return np.clip(on_background(from_uint8(to_square(picture, SIZE)[None])), 0, 1)

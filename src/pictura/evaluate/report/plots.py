@@ -1,0 +1,141 @@
+"""Results in, plots as inline SVG out: no file, no network, readable on light and on dark pages."""
+
+import io
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from pictura.evaluate.metrics.bootstrap import Interval
+from pictura.evaluate.results import Evaluation, Row, Verdicts
+
+INK = "#010203"
+"""Stands for the colour of the page's text until the SVG is made."""
+COLOURS = ("#3d7ff5", "#e0882a", "#23a07a", "#b45fd0", "#d6516b", "#8a8f2a")
+_STYLE = {
+    "svg.fonttype": "path",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+}
+
+
+def task_bars(found: Evaluation) -> str:
+    """Accuracy of every compared set per task by the last judge, with ceilings and floors as lines."""
+    compared = [row for row in found.compared if row.judges]
+    tasks = ["overall", *compared[0].judges[-1].tasks]
+    with mpl.rc_context(_style("tasks")):
+        figure = Figure(figsize=(10, 3.6), layout="constrained")
+        axes = figure.subplots()
+        width = 0.8 / len(compared)
+        for number, row in enumerate(compared):
+            intervals = [_of_task(row.judges[-1], task) for task in tasks]
+            places = np.arange(len(tasks)) - 0.4 + width * (number + 0.5)
+            _bars(axes, places, intervals, width * 0.92, COLOURS[number % len(COLOURS)], row.name)
+        for row, style, label in _marks(found):
+            for place, task in enumerate(tasks):
+                level = _of_task(row.judges[-1], task).value
+                axes.plot([place - 0.44, place + 0.44], [level] * 2, style, color=INK, lw=1.2, alpha=0.75)
+            axes.plot([], [], style, color=INK, lw=1.2, label=label)
+        axes.set_xticks(range(len(tasks)), tasks)
+        axes.set_ylim(0, 1.02)
+        axes.set_ylabel(f"accuracy by {compared[0].judges[-1].judge}")
+        axes.axvline(0.5, color=INK, lw=0.5, alpha=0.4)
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+        return _svg(figure, "Accuracy per task")
+
+
+def distance_bars(found: Evaluation) -> str:
+    """FD-local of every set in every net, on scales of their own; shorter is better."""
+    rows = [row for row in found.rows if row.likeness and row.likeness[0].fd is not None]
+    nets = [net.net for net in rows[0].likeness]
+    with mpl.rc_context(_style("distances")):
+        height = 0.9 + 0.28 * len(rows)
+        figure = Figure(figsize=(10, height), layout="constrained")
+        panels = np.atleast_1d(figure.subplots(1, len(nets), sharey=True))
+        for number, (axes, net) in enumerate(zip(panels, nets, strict=True)):
+            values = [row.likeness[number].fd or 0.0 for row in rows]
+            places = np.arange(len(rows))[::-1]
+            axes.barh(places, values, color=[_colour(row, found) for row in rows], height=0.7)
+            for place, value in zip(places, values, strict=True):
+                axes.annotate(f" {value:.3g}", (value, place), va="center", fontsize=8)
+            axes.set_yticks(places, [row.name for row in rows])
+            axes.set_xticks([])
+            axes.margins(x=0.22)
+            axes.set_title(f"FD-local[{rows[0].likeness[number].hash}]\n{net}", fontsize=9)
+        return _svg(figure, "FD-local of every set")
+
+
+def manifold_points(found: Evaluation) -> str:
+    """Precision against recall in every net: better is up and to the right."""
+    rows = [row for row in found.rows if row.likeness and row.likeness[0].precision is not None]
+    nets = [net.net for net in rows[0].likeness]
+    with mpl.rc_context(_style("manifold")):
+        figure = Figure(figsize=(10, 3.3), layout="constrained")
+        panels = np.atleast_1d(figure.subplots(1, len(nets), sharey=True))
+        for number, (axes, net) in enumerate(zip(panels, nets, strict=True)):
+            for row in rows:
+                like = row.likeness[number]
+                marker = {"ceiling": "*", "floor": "x"}.get(row.kind, "o")
+                axes.scatter(like.recall, like.precision, color=_colour(row, found), marker=marker, s=45)
+                axes.annotate(f" {row.name}", (like.recall, like.precision), fontsize=6, alpha=0.8)
+            axes.set(xlim=(-0.02, 1.15), ylim=(-0.02, 1.05), xlabel="recall")
+            axes.set_title(net, fontsize=9)
+        panels[0].set_ylabel("precision")
+        return _svg(figure, "Precision and recall")
+
+
+def _style(name: str) -> Any:
+    """The look of a plot; its name keeps the ids inside its SVG apart from those of other plots."""
+    return {**_STYLE, "svg.hashsalt": name}
+
+
+def _bars(
+    axes: Any, places: Any, intervals: Sequence[Interval], width: float, colour: str, name: str
+) -> None:
+    values = np.array([interval.value for interval in intervals])
+    below = values - [interval.low for interval in intervals]
+    above = np.array([interval.high for interval in intervals]) - values
+    axes.bar(places, values, width, color=colour, label=name)
+    errors = np.maximum([below, above], 0)
+    axes.errorbar(places, values, errors, fmt="none", ecolor=INK, elinewidth=1, capsize=2, alpha=0.8)
+
+
+def _marks(found: Evaluation) -> list[tuple[Row, str, str]]:
+    """The rows that are drawn as lines: real pictures, and the first set under wrong captions."""
+    judged = [row for row in found.rows if row.judges]
+    ceilings = [(row, "-", row.name) for row in judged if row.kind == "ceiling"]
+    floors = [(row, ":", row.name) for row in judged if row.kind == "floor" and "shuffled" in row.name]
+    return ceilings[:1] + floors[:1]
+
+
+def _of_task(verdicts: Verdicts, task: str) -> Interval:
+    return verdicts.overall if task == "overall" else verdicts.tasks[task]
+
+
+def _colour(row: Row, found: Evaluation) -> str:
+    names = [compared.name for compared in found.compared]
+    return COLOURS[names.index(row.name) % len(COLOURS)] if row.name in names else "#8c8c8c"
+
+
+def _svg(figure: Figure, title: str) -> str:
+    """The figure as SVG inside HTML: without foreign addresses, in the colours of the page."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    text = text.replace("<svg", f'<svg role="img" aria-label="{title}"', 1)
+    return text.replace(INK, "currentColor")

@@ -1,0 +1,64 @@
+"""The judges, the CLIP and the feature nets that come with Pictura, as scorers."""
+
+from pathlib import Path
+
+import torch
+
+from pictura.core.errors import DeviceError
+from pictura.encode.clip.load import ClipModel
+from pictura.evaluate.judges import load_judge
+from pictura.evaluate.nets import random_net
+from pictura.evaluate.runner import Scorers
+from pictura.evaluate.scorers import Clip, ClipScorer, FeatureScorer, Floats, Judge, JudgeScorer
+
+NETS = Path(__file__).resolve().parent / "nets"
+CLIP = "clip-score"
+
+
+class JudgeFeatures:
+    """What a judge sees before it names it, as a feature net."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self.name, self.hash = judge.name, judge.hash[:12]
+
+    def __call__(self, images: Floats) -> Floats:
+        """(N, 3, 64, 64) to (N, D)."""
+        return self._judge.features(images)
+
+
+class ClipFeatures:
+    """The picture tower of a CLIP as a feature net."""
+
+    def __init__(self, clip: Clip) -> None:
+        self._clip = clip
+        self.name, self.hash = clip.name, clip.hash[:12]
+
+    def __call__(self, images: Floats) -> Floats:
+        """(N, 3, 64, 64) to (N, D) of unit length."""
+        return self._clip.embed_images(images)
+
+
+def load_scorers(device: str = "auto") -> Scorers:
+    """Load everything that comes with Pictura: judge A, judge B (the headline), a CLIP, three feature nets.
+
+    Args:
+        device: ``cpu``, ``cuda``, or ``auto``: CUDA where it is.
+
+    Raises:
+        DeviceError: there is no CUDA device.
+        ModelError: a network is damaged.
+    """
+    where = _device(device)
+    judges = tuple(JudgeScorer(load_judge(name, device=where)) for name in ("a", "b"))
+    clip = ClipModel.load(NETS / CLIP, where) if (NETS / CLIP).is_dir() else None
+    nets = [FeatureScorer(random_net(where)), FeatureScorer(JudgeFeatures(judges[-1].judge))]
+    if clip is not None:
+        nets.append(FeatureScorer(ClipFeatures(clip)))
+    return Scorers(judges=judges, clip=None if clip is None else ClipScorer(clip), nets=tuple(nets))
+
+
+def _device(asked: str) -> str:
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("The device cuda was asked for, but torch finds none. Use --device cpu.")
+    return "cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu"
