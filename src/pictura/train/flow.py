@@ -24,7 +24,7 @@ from pictura.sample.guidance import guided
 from pictura.sample.ode import solve
 from pictura.sample.schedules import time_grid
 from pictura.store.models import Sampling
-from pictura.train.materials import Materials, known_words
+from pictura.train.materials import Materials
 from pictura.train.recipe import SAMPLING, ModelSettings, Recipe, TrainingSettings, from_table
 from pictura.train.start import Start, part, read_start, require, tokenizer_of
 
@@ -189,22 +189,20 @@ def build(
     recipe: Recipe, root: Path, start: Start | None, materials: Materials, device: torch.device
 ) -> tuple[FlowTask, tuple[str, ...]]:
     """Make painter and text tower, from noise or from `start`, and list the words they may know."""
-    captions = materials.captions
-    model = recipe.model
+    model, words = recipe.model, materials.captions.words()
     space = read_start(model.autoencoder, root) if model.autoencoder else start
     autoencoder = None
     if space and space.config.get("autoencoder"):
         autoencoder = Autoencoder(from_table(AutoencoderConfig, space.config["autoencoder"], "autoencoder"))
         autoencoder.load_state_dict(part(space.weights, "autoencoder"))
         autoencoder.requires_grad_(False).eval().to(device)
-    words = known_words(captions)
     if start:
         require(start, "network", recipe)
         tokenizer = tokenizer_of(start, start.config.get("max_tokens", model.max_tokens))
         network_table, text_table = start.config["network"], start.config["text_encoder"]
         words = list(dict.fromkeys([*start.words, *words]))
     else:
-        tokenizer = Tokenizer.train(captions, vocab_size=model.vocab_size, max_tokens=model.max_tokens)
+        tokenizer = materials.captions.tokenizer(vocab_size=model.vocab_size, max_tokens=model.max_tokens)
         network_table, text_table = _preset_tables(model, autoencoder, tokenizer)
     network = FlowTransformer(from_table(FlowConfig, network_table, "network"))
     text_encoder = TextEncoder(from_table(TextEncoderConfig, text_table, "text_encoder"))

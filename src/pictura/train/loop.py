@@ -48,7 +48,11 @@ class Run:
             process: this process among its fellows.
         """
         self.recipe, self.root, self.folder, self.process = recipe, root, folder, process
-        self.materials: Materials = load_materials(recipe, root, process.device)
+        latest = checkpoints.find_latest(folder / "checkpoints")
+        saved = None if latest is None else checkpoints.load(latest, device=str(process.device))
+        data = json.loads(json.dumps(to_table(recipe.data)))
+        learnt = saved.tokenizer if saved and saved.config["recipe"]["data"] == data else ""
+        self.materials: Materials = load_materials(recipe, root, process.device, learnt=learnt)
         self.task: Task
         self.task, self.words = build_task(recipe, root, self.materials, process.device)
         self.module: nn.Module = self.task.module
@@ -59,9 +63,8 @@ class Run:
             "ema_short": Average(self.module, settings.ema_short),
         }
         self.step, self.seconds = 0, 0.0
-        latest = checkpoints.find_latest(folder / "checkpoints")
-        if latest is not None:
-            self._resume(checkpoints.load(latest, device=str(process.device)), latest)
+        if saved is not None and latest is not None:
+            self._resume(saved, latest)
 
     def _resume(self, saved: checkpoints.Checkpoint, where: Path) -> None:
         mine = self._config()

@@ -1,7 +1,7 @@
 """What a recipe's `[data]` table stands for: batches and captions."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from pictura.data.glyphs import GlyphSet
 from pictura.data.holdouts import Holdouts, Split
 from pictura.data.scenes import SceneMix, SceneSource
 from pictura.data.world import World
-from pictura.encode.tokenizer import split_words
+from pictura.encode.tokenizer import Tokenizer, split_words
 from pictura.train.recipe import Recipe, from_table
 
 VALIDATION_SEED = 1_000_003
@@ -28,17 +28,48 @@ class Materials:
 
     train: BatchSource
     validation: BatchSource
-    captions: tuple[str, ...]
+    captions: "Captions"
     """Captions that teach tokenizer and word list; of training pictures only."""
 
 
-def load_materials(recipe: Recipe, root: Path, device: torch.device) -> Materials:
+class Captions:
+    """Captions of training pictures, drawn when somebody asks for what they teach, and then once."""
+
+    def __init__(self, draw: Callable[[], Iterable[str]], *, learnt: str = "") -> None:
+        """Keep how they are drawn.
+
+        Args:
+            draw: gives all of them.
+            learnt: the tokenizer that a run goes on with, as `Tokenizer.to_text` gives it.
+        """
+        self._draw, self._learnt = draw, learnt
+        self._drawn: tuple[str, ...] | None = None
+
+    def words(self) -> list[str]:
+        """Words of the captions, commonest first."""
+        return known_words(self._captions())
+
+    def tokenizer(self, *, vocab_size: int, max_tokens: int) -> Tokenizer:
+        """The tokenizer of the run that goes on, or one learnt from the captions."""
+        if self._learnt:
+            return Tokenizer.from_text(self._learnt, max_tokens=max_tokens)
+        return Tokenizer.train(self._captions(), vocab_size=vocab_size, max_tokens=max_tokens)
+
+    def _captions(self) -> tuple[str, ...]:
+        if self._drawn is None:
+            self._drawn = tuple(self._draw())
+        return self._drawn
+
+
+def load_materials(recipe: Recipe, root: Path, device: torch.device, *, learnt: str = "") -> Materials:
     """Read what the recipe learns from.
 
     Args:
         recipe: its `[data]` table is used.
         root: folder that relative paths start from.
         device: where the pictures are kept, as uint8.
+        learnt: the tokenizer of a run that goes on with the same `[data]`, if it has one. Its checkpoint
+            knows the words of scenes too, which take long to draw.
 
     Raises:
         ConfigError: an unknown kind of data.
@@ -49,7 +80,7 @@ def load_materials(recipe: Recipe, root: Path, device: torch.device) -> Material
     if not path.exists():
         raise DataError(f"The recipe's data.path is {data.path!r}, but there is no {path}.")
     if data.kind == "captioned":
-        return _captioned(recipe, path, device)
+        return _captioned(recipe, path, device, learnt)
     if data.kind not in ("scenes", "glyphs"):
         raise ConfigError(f"data.kind must be 'captioned', 'scenes' or 'glyphs'; got {data.kind!r}.")
     if data.kind == "glyphs" and recipe.task == "flow":
@@ -77,7 +108,8 @@ def load_materials(recipe: Recipe, root: Path, device: torch.device) -> Material
         )
         for split, seed in seeds
     )
-    captions = tuple(s.caption for i in range(CAPTION_BATCHES) for s in train.scenes(i, 128))
+    batches = range(0 if learnt else CAPTION_BATCHES)
+    captions = Captions(lambda: (s.caption for i in batches for s in train.scenes(i, 128)), learnt=learnt)
     return Materials(train=train, validation=validation, captions=captions)
 
 
@@ -89,10 +121,10 @@ def _single_glyphs(recipe: Recipe, glyphs: GlyphSet, holdouts: Holdouts, device:
         CaptionedBatches(torch.from_numpy(g.images).to(device), [(name,) for name in g.names], seed)
         for g, seed in zip(parts, (recipe.seed, VALIDATION_SEED), strict=True)
     )
-    return Materials(train=train, validation=validation, captions=parts[0].names)
+    return Materials(train=train, validation=validation, captions=Captions(lambda: parts[0].names))
 
 
-def _captioned(recipe: Recipe, path: Path, device: torch.device) -> Materials:
+def _captioned(recipe: Recipe, path: Path, device: torch.device, learnt: str) -> Materials:
     seen, unseen = (
         load_captioned(path, size=recipe.data.size, split=split, seed=recipe.seed)
         for split in ("train", "validation")
@@ -101,9 +133,8 @@ def _captioned(recipe: Recipe, path: Path, device: torch.device) -> Materials:
         CaptionedBatches(torch.from_numpy(part.images).to(device), part.captions, seed, flip=flip)
         for part, seed, flip in ((seen, recipe.seed, recipe.data.flip), (unseen, VALIDATION_SEED, False))
     )
-    return Materials(
-        train=train, validation=validation, captions=tuple(c for each in seen.captions for c in each)
-    )
+    captions = Captions(lambda: (c for each in seen.captions for c in each), learnt=learnt)
+    return Materials(train=train, validation=validation, captions=captions)
 
 
 def known_words(captions: Iterable[str]) -> list[str]:

@@ -1,0 +1,79 @@
+"""What a recipe's data stand for: captions are drawn when they teach something, and once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pictura.data.glyphs import GlyphSet
+from pictura.data.scenes import Scene, SceneSource
+from pictura.data.world import World
+from pictura.train.materials import CAPTION_BATCHES, Captions, load_materials
+from tests.data.scene_kit import open_holdouts, tiny_pack, tiny_world
+from tests.train.kit import make_recipe, make_set, run
+
+
+def test_captions_are_drawn_on_demand_and_once() -> None:
+    visits = []
+
+    def draw() -> Iterator[str]:
+        visits.append(1)
+        yield from ("a red fox", "a red ball")
+
+    captions = Captions(draw)
+    assert visits == []
+    assert captions.words() == ["a", "red", "fox", "ball"]
+    learnt = captions.tokenizer(vocab_size=270, max_tokens=8)
+    assert len(visits) == 1
+    again = Captions(draw, learnt=learnt.to_text()).tokenizer(vocab_size=999, max_tokens=8)
+    assert again.to_text() == learnt.to_text()
+    assert len(visits) == 1
+
+
+def pack_of_two_splits() -> GlyphSet:
+    """`tiny_pack` twice: for training and for validation."""
+    seen, rule = tiny_pack(), open_holdouts()
+    unseen = tuple(
+        next(i for k in range(999) if rule.split(i := f"{name}:{k}") == "validation") for name in seen.ids
+    )
+    return GlyphSet(
+        images=np.concatenate([seen.images, seen.images]),
+        ids=seen.ids + unseen,
+        names=seen.names * 2,
+        keywords=seen.keywords * 2,
+        styles=seen.styles * 2,
+        groups=seen.groups * 2,
+    )
+
+
+def test_scenes_are_drawn_for_a_tokenizer_that_is_not_there_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+
+    def scenes(source: SceneSource, position: int, size: int) -> list[Scene]:
+        drawn.append(position)
+        return real(source, 0, 1)
+
+    real = SceneSource.scenes
+    monkeypatch.setattr(SceneSource, "scenes", scenes)
+    monkeypatch.setattr(GlyphSet, "load", lambda *_, **__: pack_of_two_splits())
+    monkeypatch.setattr(World, "load", tiny_world)
+    recipe = make_recipe(data={"kind": "scenes", "path": ".", "size": 16, "compositions": True})
+    first = load_materials(recipe, tmp_path, torch.device("cpu"))
+    assert drawn == []
+    tokenizer = first.captions.tokenizer(vocab_size=300, max_tokens=8)
+    assert drawn == list(range(CAPTION_BATCHES))
+    after = load_materials(recipe, tmp_path, torch.device("cpu"), learnt=tokenizer.to_text())
+    assert after.captions.words() == []
+    assert len(drawn) == CAPTION_BATCHES
+
+
+def test_a_run_that_goes_on_learns_no_tokenizer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_set(tmp_path / "set")
+    before = run(make_recipe(), tmp_path)
+    before.save()
+    monkeypatch.setattr("pictura.train.materials.Tokenizer.train", None)
+    assert run(make_recipe(), tmp_path).words == before.words
