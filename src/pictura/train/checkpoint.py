@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pictura.core.errors import TrainingError
-from pictura.store.atomic import atomic_folder
+from pictura.store.atomic import atomic_folder, remove_leftovers
 from pictura.store.models import file_hash
 
 Weights = dict[str, Tensor]
@@ -40,6 +40,8 @@ class Checkpoint:
     """Content of tokenizer.json; empty without a text tower."""
     words: tuple[str, ...] = ()
     """Words of the training captions, commonest first."""
+    validation: float | None = None
+    """Loss of `ema_long` on pictures that are never trained on, if it was measured."""
 
 
 def save(checkpoint: Checkpoint, runs: Path, *, keep: int = 2) -> Path:
@@ -49,21 +51,31 @@ def save(checkpoint: Checkpoint, runs: Path, *, keep: int = 2) -> Path:
         StorageError: the disk is full or the folder cannot be written; what was there stays as it was.
     """
     folder = runs / f"step-{checkpoint.step:08d}"
+    write(checkpoint, folder)
+    for old in sorted(runs.glob("step-*"))[:-keep]:
+        shutil.rmtree(old)
+    return folder
+
+
+def write(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write a checkpoint as `folder`, in the place of an older one.
+
+    Raises:
+        StorageError: as of `save`.
+    """
     with atomic_folder(folder) as tmp:
         for name, weights in {**checkpoint.weights, "optimizer": checkpoint.optimizer}.items():
             save_file(
                 {k: v.detach().cpu().contiguous() for k, v in weights.items()}, tmp / f"{name}.safetensors"
             )
         _write_json(tmp / "config.json", checkpoint.config)
-        _write_json(tmp / "state.json", {"step": checkpoint.step, "seconds": checkpoint.seconds})
+        state = {name: getattr(checkpoint, name) for name in ("step", "seconds", "validation")}
+        _write_json(tmp / "state.json", state)
         if checkpoint.tokenizer:
             (tmp / "tokenizer.json").write_text(checkpoint.tokenizer, encoding="utf-8")
             (tmp / "words.txt").write_text("\n".join(checkpoint.words) + "\n", encoding="utf-8")
         hashes = {f.name: file_hash(f) for f in sorted(tmp.iterdir())}
         _write_json(tmp / "manifest.json", {"format": 1, "files": hashes})
-    for old in sorted(runs.glob("step-*"))[:-keep]:
-        shutil.rmtree(old)
-    return folder
 
 
 def find_latest(run: Path) -> Path | None:
@@ -72,6 +84,13 @@ def find_latest(run: Path) -> Path | None:
         return run
     folders = [f.parent for f in sorted(run.glob("**/step-*/manifest.json"))]
     return folders[-1] if folders else None
+
+
+def find_best(run: Path) -> Path | None:
+    """The checkpoint of the lowest validation loss of a run folder; none if it keeps none."""
+    if run.is_dir():
+        remove_leftovers(run)  # gives one that was killed between its renames its name back
+    return run / "best" if (run / "best" / "manifest.json").exists() else None
 
 
 def load(folder: Path, *, device: str = "cpu") -> Checkpoint:
@@ -93,7 +112,7 @@ def load(folder: Path, *, device: str = "cpu") -> Checkpoint:
             for f in sorted(folder.glob("*.safetensors"))
             if f.stem != "optimizer"
         }
-        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        state = read_state(folder)
         tokenizer, words = folder / "tokenizer.json", folder / "words.txt"
         return Checkpoint(
             step=state["step"],
@@ -103,9 +122,16 @@ def load(folder: Path, *, device: str = "cpu") -> Checkpoint:
             optimizer=load_file(folder / "optimizer.safetensors", device=device),
             tokenizer=tokenizer.read_text(encoding="utf-8") if tokenizer.exists() else "",
             words=tuple(words.read_text(encoding="utf-8").split()) if words.exists() else (),
+            validation=state["validation"],
         )
     except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise TrainingError(f"{folder} is not a whole checkpoint ({error}).") from error
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """How far a checkpoint is: `step`, `seconds`, `validation`."""
+    state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    return {"validation": None, **state}
 
 
 def optimizer_weights(optimizers: list[torch.optim.Optimizer]) -> Weights:

@@ -7,6 +7,7 @@ loaders or generators needs to be saved.
 
 import contextlib
 import json
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,7 +63,7 @@ class Run:
             "ema_long": Average(self.module, settings.ema_long),
             "ema_short": Average(self.module, settings.ema_short),
         }
-        self.step, self.seconds = 0, 0.0
+        self.step, self.seconds, self.best = 0, 0.0, math.inf
         if saved is not None and latest is not None:
             self._resume(saved, latest)
 
@@ -83,6 +84,9 @@ class Run:
             self.task.resume(tokenizer, saved.weights["frozen"], where)
             self.words = tuple(dict.fromkeys([*saved.words, *self.words]))
         self.step, self.seconds = saved.step, saved.seconds
+        best = checkpoints.find_best(self.folder)
+        if best is not None:
+            self.best = checkpoints.load(best).validation or math.inf
 
     def train(self, *, max_minutes: float = 0.0) -> str:
         """Train until the recipe's steps or the minutes are over, or Ctrl-C.
@@ -111,7 +115,7 @@ class Run:
                 self.seconds = before + time.monotonic() - started
                 logs.step(self.step, metrics, self.seconds, spent)
                 if log.validate_every and self.step % log.validate_every == 0:
-                    logs.record(self.step, self.validate())
+                    self._look(logs)
                 if log.sample_every and self.step % log.sample_every == 0 and self.process.leads:
                     self._preview(logs)
                 if log.checkpoint_every and self.step % log.checkpoint_every == 0:
@@ -122,9 +126,19 @@ class Run:
     def _finish(self, logs: Logs) -> None:
         self.task.finish(self.materials.train, [a.weights for a in self.averages.values()])
         self.save()  # before what takes long and can be made again
-        logs.record(self.step, self.validate())
+        self._look(logs)
         if self.process.leads:
             self._preview(logs)
+
+    def _look(self, logs: Logs) -> None:
+        """Validate, and keep the weights if they never did better."""
+        losses, log = self.validate(), self.recipe.log
+        logs.record(self.step, losses)
+        loss = losses["validation_ema_long"]
+        if log.keep_best and log.validate_every and loss < self.best:
+            self.best = loss
+            if self.process.leads:
+                checkpoints.write(self._checkpoint(validation=loss), self.folder / "best")
 
     def _preview(self, logs: Logs) -> None:
         weights = self.averages["ema_long"].weights
@@ -209,9 +223,12 @@ class Run:
 
     def save(self) -> None:
         """Write a checkpoint (one process does)."""
-        if not self.process.leads:
-            return
-        saved = checkpoints.Checkpoint(
+        if self.process.leads:
+            keep = self.recipe.log.keep_checkpoints
+            checkpoints.save(self._checkpoint(), self.folder / "checkpoints", keep=keep)
+
+    def _checkpoint(self, *, validation: float | None = None) -> checkpoints.Checkpoint:
+        return checkpoints.Checkpoint(
             step=self.step,
             seconds=self.seconds,
             config=self._config(),
@@ -223,5 +240,5 @@ class Run:
             optimizer=checkpoints.optimizer_weights(self.optimizers),
             tokenizer=self.task.tokenizer.to_text() if self.task.tokenizer else "",
             words=self.words,
+            validation=validation,
         )
-        checkpoints.save(saved, self.folder / "checkpoints", keep=self.recipe.log.keep_checkpoints)

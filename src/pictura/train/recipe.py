@@ -128,6 +128,8 @@ class LogSettings:
     sample_every: int = 1000
     checkpoint_every: int = 500
     keep_checkpoints: int = 2
+    keep_best: bool = True
+    """Keep the checkpoint of the lowest validation loss so far, where there is a validation along the way."""
     prompts: tuple[str, ...] = ()
     """`flow`: prompts of the sample grids; empty takes validation captions."""
 
