@@ -164,8 +164,12 @@ class DetectorJudge(_TorchJudge):
     def _chance(self, found: "_Found", i: int, claim: Claim) -> float:
         shares = [self._matches(found, i, demand) for demand in claim.objects]
         if len(shares) == 1:
-            count = claim.objects[0].count
-            return float(shares[0].max()) if count is None else _exactly(shares[0], count)
+            best, count = float(shares[0].max()), claim.objects[0].count
+            if count is None or best == 0:
+                return best
+            # Several of one thing look alike: what is half as like it as the best one counts.
+            alike = found.presence[i] * np.minimum(2 * shares[0] / (best * found.presence[i] + 1e-9), 1)
+            return best * _exactly(alike, count)
         both = shares[0][:, None] * shares[1][None, :]
         np.fill_diagonal(both, 0)  # one peak is not two things
         if claim.relation is not None:
