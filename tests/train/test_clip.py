@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from pictura.cli.app import app
 from pictura.core.errors import ConfigError
 from pictura.core.types import Batch
-from pictura.data.contrast import Contrast
+from pictura.data.contrast import Contrast, holds
 from pictura.data.scenes import SceneSource
 from pictura.encode.clip.load import ClipModel
 from pictura.runtime.onnx_clip import OnnxClip
@@ -114,6 +114,13 @@ def test_scenes_bring_a_wrong_caption_each(root: Path) -> None:
     for i, caption in enumerate(own):
         assert bool(rival_BN[i, 12 + i]) == (caption != batch.captions[i])
     assert sum(caption != true for caption, true in zip(own, batch.captions, strict=True)) > 6
+    other_words = 0
+    for i, shown in enumerate(batch.scenes):
+        for j, said in enumerate(batch.scenes):
+            if said.caption != shown.caption:
+                assert bool(rival_BN[i, j]) != holds(said, shown)
+                other_words += not rival_BN[i, j]
+    assert other_words  # an apple is also called a fruit, and is no rival then
     losses = task.module(images, ids, mask, rival_BN)
     assert losses.shape == (12,)
     assert losses.isfinite().all()
