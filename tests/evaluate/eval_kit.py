@@ -56,7 +56,8 @@ class ColourJudge:
     def verify(self, images: Floats, claims: Sequence[Claim]) -> NDArray[np.float64]:
         """The softmax of the nearness of the claimed colour among all."""
         self.num_seen += len(images)
-        wanted = [list(COLOURS).index(claim.objects[0].colour or "") for claim in claims]
+        places = {colour: place for place, colour in enumerate(COLOURS)}
+        wanted = [places.get(claim.objects[0].colour or "", 0) for claim in claims]
         near = -20 * np.linalg.norm(self._mean(images)[:, None] - _palette()[None], axis=2)
         share = np.exp(near - near.max(axis=1, keepdims=True))
         return (share / share.sum(axis=1, keepdims=True))[np.arange(len(images)), wanted]
@@ -94,7 +95,7 @@ class ColourClip:
 
     def embed_text(self, captions: Sequence[str]) -> Floats:
         """(N, 4) of unit length."""
-        rows = [[float(colour in caption.split()) for colour in COLOURS] for caption in captions]
+        rows = [[0.01 + (colour in caption.split()) for colour in COLOURS] for caption in captions]
         return np.array(rows, dtype=np.float32)
 
 

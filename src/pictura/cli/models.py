@@ -50,7 +50,13 @@ def describe(model: "ModelInfo") -> dict[str, Any]:
 
 
 def _row(model: "ModelInfo") -> tuple[str, ...]:
-    numbers = ((name, value) for name, value in model.metrics.items() if isinstance(value, int | float))
-    scores = " ".join(f"{name}={value:.4g}" for name, value in numbers)
+    said = ((name, _headline(value)) for name, value in model.metrics.items())
+    scores = " ".join(f"{name}={value:.4g}" for name, value in said if value is not None)
     size = f"{model.size_mb:.1f}"
     return model.name, model.family, model.kind, size, model.licence, scores or "-", str(model.path)
+
+
+def _headline(value: Any) -> float | None:
+    """The number that stands for a metric: itself, or what its table calls overall."""
+    number = value.get("overall") if isinstance(value, dict) else value
+    return number if isinstance(number, int | float) else None

@@ -10,6 +10,7 @@ from pathlib import Path
 from pictura.core.errors import ConfigError, DataError, did_you_mean
 from pictura.core.types import Claim
 from pictura.data.sources import open_source
+from pictura.evaluate.glyphbench import load_glyphbench
 
 GLYPHBENCH = "glyphbench"
 CAPTIONS = "captions"
@@ -25,6 +26,8 @@ class Prompt:
     text: str
     claim: Claim | None = None
     """What a right picture shows; None where no judge can say."""
+    style: str | None = None
+    """The drawing style that the sentence names, if any: real renders take it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,9 +89,9 @@ def load_benchmark(on: str, *, limit: int | None = None) -> Benchmark:
 
 
 def _glyphbench() -> list[Prompt]:
-    from pictura.evaluate.glyphbench import load_glyphbench
-
-    return [Prompt(id=p.id, task=p.task, text=p.prompt, claim=p.claim) for p in load_glyphbench()]
+    return [
+        Prompt(id=p.id, task=p.task, text=p.prompt, claim=p.claim, style=p.style) for p in load_glyphbench()
+    ]
 
 
 def _captions(path: Path) -> list[Prompt]:

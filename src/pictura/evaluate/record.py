@@ -103,7 +103,7 @@ def with_metrics(card: str, scores: dict[str, Any]) -> str:
         "## Metrics\n\n"
         f"GlyphBench **{scores['overall']:.3f}** (95 % interval {low:.3f} to {high:.3f}): share of right "
         f"pictures by {scores['judge']} (`{scores['judge_hash'][:12]}`), mean of the tasks. "
-        f"{scores['num_prompts']} prompts, {scores['num_images']} pictures each, seeds: {scores['num_seeds']}. "
+        f"{scores['num_prompts']} prompts, {scores['num_images']} pictures each, seeds {scores['num_seeds']}. "
         f"Written by `pictura evaluate --record` on {scores['date']}{commit}.\n\n" + "\n".join(table) + "\n\n"
     )
     if _SECTION.search(card):

@@ -101,6 +101,7 @@ def _renders(path: Path, benchmark: Benchmark, per_prompt: int, folder: Path) ->
         shown = [p for p in benchmark.prompts if p.claim is not None and renders.shows(p.claim)]
         prompts = tuple(prompt for prompt in shown for _ in range(per_prompt))
         claims = [prompt.claim for prompt in prompts if prompt.claim is not None]
+        styles = [prompt.style for prompt in prompts]
         if len(shown) < 2:
             raise DataError(
                 f"{path}: the glyphs of the {' and '.join(splits)} split show none of the prompts."
@@ -108,11 +109,13 @@ def _renders(path: Path, benchmark: Benchmark, per_prompt: int, folder: Path) ->
 
         @cache
         def load() -> Floats:
-            return on_background(renders.paint(claims, seed))
+            return on_background(renders.paint(claims, seed, styles=styles))
 
         # The first pictures stand for the code that paints them: were it changed, so would be the hash.
         words = f"{renders.glyphs.ids} {benchmark.hash} {per_prompt} {seed}".encode()
-        digest = hashlib.sha256(words + renders.paint(claims[:8], seed).tobytes()).hexdigest()[:12]
+        digest = hashlib.sha256(
+            words + renders.paint(claims[:8], seed, styles=styles[:8]).tobytes()
+        ).hexdigest()[:12]
         return Pictures(name=name, hash=digest, prompts=prompts, load=load)
 
     compared_with = pictures("renders of the train split", ("train",), 1)
