@@ -6,7 +6,7 @@
 No picture is paired with itself, so KD has no bias: its mean over draws from one distribution is 0, and a
 single value may lie below 0. Shown as ``KD-local[hash]``; the name KID belongs to Inception features alone.
 
-The kernel expects values of the order of 1: of far smaller ones it is a straight line, and KD sees means alone.
+The kernel expects values of the order of 1: of far smaller ones it is a line, and KD sees means alone.
 Embeddings of unit length are to be multiplied by sqrt(D) first.
 
 Source  Bińkowski et al. 2018, Demystifying MMD GANs (arXiv:1801.01401), section 4 for the kernel; Gretton et
