@@ -1,7 +1,7 @@
 """Set the judges' thresholds, choose what GlyphBench asks for, and measure how often the judges are right.
 
     python -m benchmarks.judges --export      thresholds, model folders, docs/judges.md
-    python -m benchmarks.judges --choose 80   done once: writes the prompts of GlyphBench
+    python -m benchmarks.judges --choose      done once: writes the prompts of GlyphBench
 
 Judge A learnt from half A of the training glyphs: its thresholds, and the things that are asked for, are
 chosen on half B, and its accuracy is measured on the validation and test glyphs, which neither chose nor
@@ -35,10 +35,11 @@ PAGE = ROOT / "docs" / "judges.md"
 PROMPTS = ROOT / "src" / "pictura" / "evaluate" / "glyphbench-1.json"
 UNSEEN = {"a": "B", "b": "A"}
 DATA = json.loads((ROOT / "src/pictura/models/flow/model.json").read_text())
+Claims = dict[str, list[Claim]]
 NAMES = {"single": "single object", "two": "two objects", "count": "counting", "colour": "colours"}
 
 
-def all_claims(holdouts: Holdouts) -> dict[str, list[Claim]]:
+def all_claims(holdouts: Holdouts) -> Claims:
     """What every hold-out claims."""
 
     def demands(*pairs: tuple[str, str | None]) -> tuple[Demand, ...]:
@@ -56,10 +57,10 @@ def all_claims(holdouts: Holdouts) -> dict[str, list[Claim]]:
     }
 
 
-def about(claims: Mapping[str, Sequence[Claim]], things: frozenset[str]) -> dict[str, list[Claim]]:
-    """Those about the given things alone."""
+def about(claims: Mapping[str, Sequence[Claim]], things: Mapping[str, Sequence[str]]) -> Claims:
+    """Those about each task's things alone."""
     return {
-        task: [claim for claim in given if all(d.thing in things for d in claim.objects)]
+        task: [claim for claim in given if all(d.thing in things[task] for d in claim.objects)]
         for task, given in claims.items()
     }
 
@@ -77,28 +78,26 @@ def mistakes(results: Mapping[str, Examination]) -> tuple[Counter[str], Counter[
     return wrong, asked
 
 
-def choose(judges: Mapping[str, Judge], unseen: Mapping[str, Renders], count: int) -> list[str]:
-    """The things of the hold-outs about which both judges are wrong least often, on glyphs new to them."""
-    world, holdouts = World.load(), Holdouts.load()
-    things = [thing.phrase for thing in world.benchmark]
-    rates: Counter[str] = Counter()
+def rank(judges: Mapping[str, Judge], unseen: Mapping[str, Renders]) -> list[str]:
+    """The well-known things, first those about which both judges are wrong least often, on new glyphs."""
+    things = [thing.phrase for thing in World.load().benchmark]
+    rates = dict.fromkeys(things, 0.0)
     for letter, judge in judges.items():
-        results = examine(judge, unseen[letter], all_claims(holdouts), seed=1, repeats=2, things=things)
-        wrong, asked = mistakes(results)
-        for thing in things:
-            # One mistake in two is assumed of what was hardly asked for.
-            rates[thing] += (wrong[thing] + 1) / (asked[thing] + 2)  # type: ignore[assignment]
-    best = sorted(things, key=lambda thing: rates[thing])
-    print("left out:", ", ".join(f"{t} {rates[t] / len(judges):.2f}" for t in best[count:]))
-    return sorted(best[:count])
+        claims = all_claims(Holdouts.load())
+        wrong, asked = mistakes(examine(judge, unseen[letter], claims, seed=1, repeats=2, things=things))
+        for thing in things:  # one mistake in two is assumed of what was hardly asked for
+            rates[thing] += (wrong[thing] + 1) / (asked[thing] + 2) / len(judges)
+    ranking = sorted(things, key=lambda thing: rates[thing])
+    print(", ".join(f"{thing} {rates[thing]:.2f}" for thing in ranking))
+    return ranking
 
 
-def write_prompts(things: Sequence[str]) -> None:
+def write_prompts(ranking: Sequence[str]) -> None:
     """Write the data file, which does not change once models were measured with it."""
-    prompts = glyphbench.make(Holdouts.load(), World.load(), things)
-    content = glyphbench.to_json(prompts, things)
+    prompts = glyphbench.make(Holdouts.load(), World.load(), ranking)
+    content = glyphbench.to_json(prompts, ranking)
     rows = ",\n  ".join(json.dumps(row) for row in content["prompts"])
-    head = f'{{\n "version": 1,\n "things": {json.dumps(content["things"])},\n "prompts": [\n  '
+    head = f'{{\n "version": 1,\n "ranking": {json.dumps(content["ranking"])},\n "prompts": [\n  '
     PROMPTS.write_text(f"{head}{rows}\n ]\n}}\n")
 
 
@@ -116,7 +115,7 @@ def main() -> None:
     parser.add_argument("--glyphs", type=Path, default=ROOT.parent / "shared/data/glyphs")
     parser.add_argument("--cache", type=Path, default=ROOT / "runs/cache")
     parser.add_argument("--weights", default="ema_long")
-    parser.add_argument("--choose", type=int, metavar="N", help="write GlyphBench about the best N things")
+    parser.add_argument("--choose", action="store_true", help="write the prompts of GlyphBench")
     parser.add_argument("--export", action="store_true", help="write the judges' folders and docs/judges.md")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -134,9 +133,10 @@ def main() -> None:
         export_judge(run, folder, name=f"judge-{letter}", weights=options.weights)
         judges[letter] = read_judge(folder)
     if options.choose:
-        write_prompts(choose(judges, unseen, options.choose))
-    things = sorted({d.thing for p in glyphbench.load_glyphbench() for d in p.claim.objects})
-    claims = about(all_claims(holdouts), frozenset(things))
+        write_prompts(rank(judges, unseen))
+    asked = glyphbench.things_of_tasks(glyphbench.load_glyphbench())
+    things = sorted(set().union(*asked.values()))
+    claims = about(all_claims(holdouts), asked)
     tables = {}
     for letter, judge in judges.items():
         tuned = examine(judge, unseen[letter], claims, seed=2, repeats=2, things=things)
@@ -160,19 +160,21 @@ def main() -> None:
                 ),
             )
     if options.export:
-        write_page(tables, things)
+        write_page(tables, asked)
 
 
-def write_page(tables: Mapping[str, Mapping[str, Sequence[float]]], things: Sequence[str]) -> None:
+def write_page(
+    tables: Mapping[str, Mapping[str, Sequence[float]]], asked: Mapping[str, Sequence[str]]
+) -> None:
     """Put the accuracies between the marks of docs/judges.md."""
     lines = [
-        "| task | judge A | accepted | rejected | judge B | accepted | rejected | pictures |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| task | judge A | accepted | rejected | judge B | accepted | rejected | pictures | things |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for task in glyphbench.TASKS:
         shares = [f"{100 * value:.1f} %" for letter in "ab" for value in tables[letter][task][:3]]
-        lines.append(f"| {NAMES.get(task, task)} | {' | '.join(shares)} | {int(tables['a'][task][3])} |")
-    lines.append(f"\n{len(things)} things: {', '.join(things)}.")
+        counts = f"{int(tables['a'][task][3])} | {len(asked[task])}"
+        lines.append(f"| {NAMES.get(task, task)} | {' | '.join(shares)} | {counts} |")
     before, _, rest = PAGE.read_text().partition("<!-- accuracy -->\n")
     _, _, after = rest.partition("<!-- /accuracy -->")
     PAGE.write_text(f"{before}<!-- accuracy -->\n" + "\n".join(lines) + f"\n<!-- /accuracy -->{after}")

@@ -18,7 +18,7 @@ from pictura.train.export_part import Provenance, export_part
 THINGS, COLOURS = ("apple", "ball", "car"), ("red", "blue")
 SHAPE = {"num_things": 3, "num_colours": 2}
 DETECTOR = DetectorConfig(**SHAPE, widths=(4, 8, 8), blocks=(1, 1))
-INQUIRER = InquirerConfig(**SHAPE, stem=(8, 8), width=16, num_blocks=1, num_heads=2, hidden=8)
+INQUIRER = InquirerConfig(**SHAPE, stem=(8, 8), blocks=(1, 1), width=16, num_heads=2, hidden=8)
 
 
 def make_judge(folder: Path, kind: str) -> DetectorJudge | InquirerJudge:
@@ -133,5 +133,5 @@ def test_the_network_counts_in_any_shape() -> None:
 
 
 def test_the_width_must_divide_into_heads_with_two_turning_halves() -> None:
-    with pytest.raises(ConfigError, match=r"multiple of 4 \* num_heads; got width=10, num_heads=5"):
+    with pytest.raises(ConfigError, match=r"multiple of 4 \* num_heads; got width=10, num_heads=4"):
         InquirerConfig(num_things=3, num_colours=2, width=10)

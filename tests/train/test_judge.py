@@ -61,20 +61,28 @@ def perfect_answers() -> Answers:
     counts = torch.zeros(1, 3, 6)
     for thing, number in ((0, 1), (1, 0), (2, 1)):
         counts[0, thing, number] = 20
-    colours = torch.zeros(1, 3, 3)
+    colours, match = torch.zeros(1, 3, 3), torch.zeros(1, 3, 8, 8)
     colours[0, 0, 0], colours[0, 2, 1] = 20, 20
+    match[0, 2, 2, 2], match[0, 0, 6, 5] = 20, 20
     centres = torch.tensor([[[0.7, 0.8], [0.5, 0.5], [0.3, 0.3]]])
-    return Answers(counts, colours, centres, torch.zeros(1, 4))
+    return Answers(counts, colours, centres, match, torch.zeros(1, 4))
 
 
-def test_the_true_answers_have_no_loss() -> None:
+def test_the_true_answers_have_the_least_loss() -> None:
+    def loss(said: Answers) -> float:
+        return float(inquirer_loss(said, THINGS, CENTRES, SAID, NATURAL))
+
+    smoothing = loss(perfect_answers())
+    assert smoothing == pytest.approx(20 * 0.05 * 2 / 3, abs=1e-3)
     said = perfect_answers()
-    assert float(inquirer_loss(said, THINGS, CENTRES, SAID, NATURAL)) == pytest.approx(0, abs=1e-4)
     said.counts[0, 1, 2] = 40  # two of what is not there
-    assert float(inquirer_loss(said, THINGS, CENTRES, SAID, NATURAL)) > 9
+    assert loss(said) == pytest.approx(6 + smoothing, abs=1e-2)
     said = perfect_answers()
     said.centres[0, 2] = torch.tensor([0.8, 0.3])
-    assert float(inquirer_loss(said, THINGS, CENTRES, SAID, NATURAL)) == pytest.approx(0.5, abs=1e-3)
+    assert loss(said) == pytest.approx(0.25 + smoothing, abs=1e-3)
+    said = perfect_answers()
+    said.match[0, 2, 2, 2], said.match[0, 2, 7, 7] = 0, 20  # looks elsewhere
+    assert loss(said) > 1.5 + smoothing
 
 
 def test_an_unsaid_colour_may_be_the_thing_s_own_or_natural_but_no_other() -> None:
@@ -116,7 +124,7 @@ def test_a_small_judge_learns_the_three_shapes_of_a_tiny_world(kind: str) -> Non
     network = (
         Detector(DetectorConfig(**shape, widths=(8, 16, 16), blocks=(1, 1)))
         if kind == "detector"
-        else Inquirer(InquirerConfig(**shape, stem=(8, 16), width=32, num_blocks=1, num_heads=2, hidden=32))
+        else Inquirer(InquirerConfig(**shape, stem=(8, 16), blocks=(1, 1), width=32, num_heads=2, hidden=32))
     )
     step = JudgeStep(network, torch.zeros(4, 11, dtype=torch.bool), 1)
     things = [t.phrase for t in world.things]

@@ -53,36 +53,53 @@ def load_glyphbench(version: int = 1) -> tuple[BenchPrompt, ...]:
     return from_json(json.loads(resource.read_text(encoding="utf-8")))
 
 
-def make(holdouts: Holdouts, world: World, things: Sequence[str]) -> tuple[BenchPrompt, ...]:
+def make(holdouts: Holdouts, world: World, ranking: Sequence[str]) -> tuple[BenchPrompt, ...]:
     """Choose the prompts; the packaged file was made so, once.
+
+    Each task asks about as few things as give it enough prompts, those that the judges know best.
 
     Args:
         holdouts: what no model is trained on.
         world: how things are called.
-        things: what may be asked for: things that both judges know well.
+        ranking: things that may be asked for, best known first.
 
     Raises:
         DataError: the hold-outs about these things are too few for a task.
     """
     rng = np.random.default_rng(_SEED)
-    known = frozenset(things)
     prompts: list[BenchPrompt] = []
     for task in TASKS:
-        entries = [entry for entry in sorted(getattr(holdouts, task)) if _things_of(entry, task) <= known]
-        if len(entries) < NUM_PROMPTS[task]:
-            raise DataError(
-                f"GlyphBench needs {NUM_PROMPTS[task]} hold-outs of the task {task!r}; "
-                f"{len(known)} things leave {len(entries)}. Take more things."
-            )
+        entries = _about_the_best(holdouts, task, ranking)
         chosen = list(_spread(entries, task, rng))[: NUM_PROMPTS[task]]
         for number, entry in enumerate(sorted(chosen), start=1):
             prompts.append(_prompt(f"{task}-{number:03d}", task, entry, world, number))
     return tuple(prompts)
 
 
-def to_json(prompts: Sequence[BenchPrompt], things: Sequence[str]) -> dict[str, Any]:
+def things_of_tasks(prompts: Sequence[BenchPrompt]) -> dict[str, list[str]]:
+    """The things that each task asks about, in alphabetical order."""
+    return {
+        task: sorted({demand.thing for p in prompts if p.task == task for demand in p.claim.objects})
+        for task in TASKS
+    }
+
+
+def _about_the_best(holdouts: Holdouts, task: str, ranking: Sequence[str]) -> list[tuple[Any, ...]]:
+    """The hold-outs about the shortest head of the ranking that leaves enough of them."""
+    for count in range(1, len(ranking) + 1):
+        known = frozenset(ranking[:count])
+        entries = [entry for entry in sorted(getattr(holdouts, task)) if _things_of(entry, task) <= known]
+        if len(entries) >= NUM_PROMPTS[task]:
+            return entries
+    raise DataError(
+        f"GlyphBench needs {NUM_PROMPTS[task]} hold-outs of the task {task!r}; "
+        f"{len(ranking)} things leave too few. Take more things."
+    )
+
+
+def to_json(prompts: Sequence[BenchPrompt], ranking: Sequence[str]) -> dict[str, Any]:
     """What the data file holds."""
-    return {"version": 1, "things": sorted(things), "prompts": [asdict(prompt) for prompt in prompts]}
+    return {"version": 1, "ranking": list(ranking), "prompts": [asdict(prompt) for prompt in prompts]}
 
 
 def from_json(content: Mapping[str, Any]) -> tuple[BenchPrompt, ...]:

@@ -12,9 +12,9 @@ from pictura.train.export_part import Provenance, export_part
 from pictura.train.start import part
 
 _CARD = """Reads a 64 px picture on light grey and says which of {things} things it holds, how many, in which
-colour and where: {kind}, trained on scenes from half {half} of the training glyphs. Blind to: anything outside
+colour and where: {kind}, trained on scenes from half {half} of the training glyphs. Blind to anything outside
 its list, styles, backgrounds, beauty."""
-KINDS = {"detector": "a convolutional detector", "inquirer": "a transformer that is asked about each thing"}
+KINDS = {"detector": "a convolutional detector", "inquirer": "a network that is asked about each thing"}
 
 
 def export_judge(

@@ -93,17 +93,21 @@ def colour_loss(logits_NK: Tensor, colours_N: Tensor, natural_NK: Tensor) -> Ten
     return torch.where(colours_N >= 0, said, unsaid)
 
 
+def cells(centres: Tensor, h: int, w: int) -> Tensor:
+    """The cell (…, 2), x and y, of a map of h rows and w columns in which each centre (…, 2) lies."""
+    size = torch.tensor([w, h], device=centres.device)
+    return torch.minimum((centres * size).floor().long().clamp_min(0), size - 1)
+
+
 def detector_loss(
     said: Detections, things: Tensor, centres: Tensor, colours: Tensor, natural_TK: Tensor
 ) -> Tensor:
     """Loss of the maps, (B,): presence everywhere but around centres; thing, colour and offset at centres."""
     h, w = said.presence.shape[1:]
     there = things != NOTHING
-    size = torch.tensor([w, h], device=centres.device)
-    cell = (centres * size).floor().long()
-    cell = torch.minimum(cell.clamp_min(0), size - 1)
     b, m = there.nonzero(as_tuple=True)
-    x, y = cell[b, m].unbind(-1)
+    x, y = cells(centres, h, w)[b, m].unbind(-1)
+    size = torch.tensor([w, h], device=centres.device)
     target = torch.zeros_like(said.presence)
     target[b, y, x] = 1
     near = F.max_pool2d(target[:, None], 3, stride=1, padding=1)[:, 0]
@@ -111,7 +115,8 @@ def detector_loss(
     loss_B = (error * (1 - near + target)).sum(dim=(1, 2)) / 4
 
     known = things[b, m] >= 0
-    offset = (said.offsets[b, :, y, x] - (centres[b, m] * size - cell[b, m])).abs().sum(dim=1)
+    corner = torch.stack([x, y], dim=-1)
+    offset = (said.offsets[b, :, y, x] - (centres[b, m] * size - corner)).abs().sum(dim=1)
     b, x, y, thing, colour = b[known], x[known], y[known], things[b, m][known], colours[b, m][known]
     named = F.cross_entropy(said.things[b, :, y, x], thing, reduction="none", label_smoothing=0.05)
     tinted = colour_loss(said.colours[b, :, y, x], colour, natural_TK[thing])
@@ -123,8 +128,12 @@ def detector_loss(
 def inquirer_loss(
     said: Answers, things: Tensor, centres: Tensor, colours: Tensor, natural_TK: Tensor
 ) -> Tensor:
-    """Loss of the answers, (B,): numbers of all things; colour and place of those that are there."""
-    B, T, _ = said.counts.shape
+    """Loss of the answers, (B,): numbers of all things; name, colour and place of those that are there.
+
+    Where things are is told too: a question that has to find out by itself which cells to look at learns
+    several times more slowly.
+    """
+    B, T, h, w = said.match.shape
     b, m = (things >= 0).nonzero(as_tuple=True)
     thing = things[b, m]
     count = torch.zeros(B, T, dtype=torch.long, device=things.device)
@@ -132,17 +141,20 @@ def inquirer_loss(
     strange = (things == STRANGER).any(dim=1)
     numbers = F.cross_entropy(said.counts.flatten(0, 1), count.flatten(), reduction="none").view(B, T)
     numbers = torch.where(strange[:, None], torch.zeros_like(numbers), numbers)
-    # Things against one another, for which a question alone learns slowly.
-    log_odds = said.counts[..., 1:].logsumexp(dim=-1) - said.counts[..., 0]
-    rivals = log_odds.masked_fill(count > 0, -torch.inf).logsumexp(dim=1)
-    own = log_odds[b, thing]
-    named = torch.logaddexp(own, rivals[b]) - own
+
+    x, y = cells(centres, h, w)[b, m].unbind(-1)
+    named = F.cross_entropy(said.match[b, :, y, x], thing, reduction="none", label_smoothing=0.05)
+    target = torch.zeros_like(said.match)
+    target[b, thing, y, x] = 1
+    near = F.max_pool2d(target, 3, stride=1, padding=1).flatten(2)[b, thing]
+    looks = said.match.flatten(2)[b, thing].softmax(dim=-1)
+    missed = -(looks * near).sum(dim=-1).clamp_min(1e-6).log()
     tinted = colour_loss(said.colours[b, thing], colours[b, m], natural_TK[thing])
     alone = count[b, thing] == 1
     far = (said.centres[b, thing] - centres[b, m]).abs().sum(dim=1) * alone
     per_picture = (things >= 0).sum(dim=1).clamp_min(1)
-    loss_B = 0.5 * numbers.sum(dim=1)
-    return loss_B.index_add(0, b, (named + 0.7 * tinted + 2 * far) / per_picture[b])
+    loss_B = 0.3 * numbers.sum(dim=1)
+    return loss_B.index_add(0, b, (named + 0.3 * missed + 0.7 * tinted + far) / per_picture[b])
 
 
 class JudgeTask:

@@ -1,10 +1,10 @@
-"""Judge B, a transformer asked about each thing: a picture in; for every thing number, colour, place out.
+"""Judge B, a network asked about each thing: a picture in; for every thing number, colour, place out.
 
-Source  Dosovitskiy et al. 2021, ViT, behind convolutions; Ridnik et al. 2021, ML-Decoder (arXiv:2111.12933)
-        for one learnt question per class. Differs: a question is answered with number, colour and place. That
-        the thing is there at all is the question's own match with the picture, as in a linear classifier
-        (behind a hidden layer alone it was learnt several times more slowly); how many there are is read from
-        over how many cells the match spreads.
+Source  Hu et al. 2018, squeeze and excitation; Ridnik et al. 2021, ML-Decoder (arXiv:2111.12933) for one
+        learnt question per class. Differs: a question is answered with number, colour and place. That the
+        thing is there at all is the question's own match with the picture, as in a linear classifier (behind
+        a hidden layer it was learnt several times more slowly, as it was by transformer blocks alone); how
+        many there are is read from over how many cells the match spreads.
 Letters B batch, T things, K colours, L cells of 8 x 8 pixels, D width.
 Units   pictures float32 in [0, 1] on light grey, 64 x 64; centres as fractions of the picture.
 """
@@ -31,9 +31,10 @@ class InquirerConfig:
     num_colours: int
     stem: tuple[int, int] = (32, 64)
     """Channels at strides 2 and 4."""
-    width: int = 160
-    num_blocks: int = 3
-    num_heads: int = 5
+    blocks: tuple[int, int] = (2, 3)
+    """Residual blocks at strides 4 and 8."""
+    width: int = 144
+    num_heads: int = 4
     hidden: int = 128
     """Width in which an answer is thought over."""
 
@@ -55,6 +56,8 @@ class Answers:
     """(B, T, K + 1) logits of its colour; the last stands for a look of its own."""
     centres: Tensor
     """(B, T, 2) x, y as fractions of the picture."""
+    match: Tensor
+    """(B, T, h, w): how well each cell matches each question."""
     features: Tensor
     """(B, D) mean over the picture."""
 
@@ -75,20 +78,24 @@ class Block(nn.Module):
         return x_BLD + self.mlp(self.norm_2(x_BLD))
 
 
-class ConvBlock(nn.Module):
-    """Two 3 x 3 convolutions beside the identity, norms first."""
+class Excited(nn.Module):
+    """Residual block, norms first, whose channels the whole picture turns up or down."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.norm_1 = nn.GroupNorm(8, width)
-        self.conv_1 = nn.Conv2d(width, width, 3, padding=1)
-        self.norm_2 = nn.GroupNorm(8, width)
-        self.conv_2 = nn.Conv2d(width, width, 3, padding=1)
+        self.norm_1 = nn.BatchNorm2d(width)
+        self.conv_1 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm_2 = nn.BatchNorm2d(width)
+        self.conv_2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.squeeze = nn.Linear(width, width // 4)
+        self.excite = nn.Linear(width // 4, width)
 
     def forward(self, x_BDhw: Tensor) -> Tensor:
         """(B, D, h, w) to the same."""
         y_BDhw = self.conv_1(F.gelu(self.norm_1(x_BDhw)))
-        return x_BDhw + self.conv_2(F.gelu(self.norm_2(y_BDhw)))
+        y_BDhw = self.conv_2(F.gelu(self.norm_2(y_BDhw)))
+        gate_BD = self.excite(F.gelu(self.squeeze(y_BDhw.mean(dim=(2, 3))))).sigmoid()
+        return x_BDhw + y_BDhw * gate_BD[:, :, None, None]
 
 
 class Inquirer(nn.Module):
@@ -100,15 +107,18 @@ class Inquirer(nn.Module):
         thin, middle = config.stem
         width = config.width
         self.stem = nn.Sequential(
-            nn.Conv2d(3, thin, 3, stride=2, padding=1),
+            nn.Conv2d(3, thin, 5, stride=2, padding=2, bias=False),
+            nn.BatchNorm2d(thin),
             nn.GELU(),
-            nn.Conv2d(thin, middle, 3, stride=2, padding=1),
-            ConvBlock(middle),
-            ConvBlock(middle),
-            nn.Conv2d(middle, width, 3, stride=2, padding=1),
-            ConvBlock(width),
+            nn.Conv2d(thin, middle, 3, stride=2, padding=1, bias=False),
+            *(Excited(middle) for _ in range(config.blocks[0])),
+            nn.BatchNorm2d(middle),
+            nn.GELU(),
+            nn.Conv2d(middle, width, 3, stride=2, padding=1, bias=False),
+            *(Excited(width) for _ in range(config.blocks[1])),
+            nn.BatchNorm2d(width),
         )
-        self.blocks = nn.ModuleList(Block(width, config.num_heads) for _ in range(config.num_blocks))
+        self.block = Block(width, config.num_heads)
         self.norm = nn.LayerNorm(width)
         self.questions = nn.Linear(width, config.num_things)
         self.value = nn.Linear(width, config.hidden, bias=False)
@@ -123,9 +133,7 @@ class Inquirer(nn.Module):
         rows_L, cols_L = centred_grid(h, w, x_BLD)
         rotation = rope_2d(rows_L, cols_L, self.config.width // self.config.num_heads, 100.0)
         mask_BL = torch.ones(x_BLD.shape[:2], dtype=torch.bool, device=x_BLD.device)
-        for block in self.blocks:
-            x_BLD = block(x_BLD, mask_BL, rotation)
-        x_BLD = self.norm(x_BLD)
+        x_BLD = self.norm(self.block(x_BLD, mask_BL, rotation))
 
         match_BTL = self.questions(x_BLD).transpose(1, 2)
         there_BT = match_BTL.logsumexp(dim=-1) - math.log(h * w) - 4.0  # few things are there
@@ -142,5 +150,6 @@ class Inquirer(nn.Module):
             counts=torch.cat([torch.zeros_like(numbers[..., :1]), numbers], dim=-1),
             colours=answer[..., MOST:],
             centres=weights_BTL @ places_L2,
+            match=match_BTL.unflatten(-1, (h, w)),
             features=x_BLD.mean(dim=1),
         )
