@@ -133,7 +133,16 @@ def test_a_training_killed_and_resumed_ends_in_the_same_bits(
     rng, name = np.random.default_rng(SEED), f"killed-{num_kills}"
     theirs, ours = undisturbed(root, num_steps), root / "runs" / name
     (root / f"{name}.toml").write_text(recipe(name, num_steps))
-    train = ["train", root / f"{name}.toml", "--runs", root / "runs", "--threads", "1", "--device", "cpu"]
+    train: list[str | Path] = [
+        "train",
+        root / f"{name}.toml",
+        "--runs",
+        root / "runs",
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+    ]
     kills: list[str] = []
     while len(kills) < num_kills:
         kind, moment = moments(ours, rng)
@@ -168,7 +177,7 @@ def test_an_export_that_is_killed_leaves_a_whole_model_or_none(
     root: Path, home: Path, num_kills: int
 ) -> None:
     rng = np.random.default_rng(SEED)
-    export = ["export", undisturbed(root, 15), "--name", "mine"]
+    export: list[str | Path] = ["export", undisturbed(root, 15), "--name", "mine"]
     models, whole, longest_s = home / "models", 0, 2.0
     for number in range(num_kills):
         if number == num_kills // 2 and num_kills > 1:  # from now on there is an older one to replace
@@ -194,7 +203,18 @@ def test_a_painting_that_is_killed_leaves_whole_pictures_or_none(
     rng = np.random.default_rng(SEED)
     out = tmp_path / "out"
     out.mkdir()
-    paint = ["imagine", "a red apple", "--model", "tiny", "--n", "4", "--steps", "2", "--out", out]
+    paint: list[str | Path] = [
+        "imagine",
+        "a red apple",
+        "--model",
+        "tiny",
+        "--n",
+        "4",
+        "--steps",
+        "2",
+        "--out",
+        out,
+    ]
     longest_s = duration_s(start(*paint, home=tiny_home), newly_hidden(out))
     for _ in range(num_kills):
         killed(start(*paint, home=tiny_home), newly_hidden(out), rng.uniform(0, longest_s))
