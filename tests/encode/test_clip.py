@@ -165,7 +165,7 @@ def test_what_is_no_clip_or_no_picture_is_refused(folder: Path, tiny_home: Path)
             model.embed_images(pictures(1)[:, :, :32, :32])
     with pytest.raises(ConfigError, match=r"must be 'resnet' or 'transformer'; got 'resnets'\. Did you mean"):
         ClipConfig(tower="resnets")
-    with pytest.raises(ConfigError, match=r"needs three widths and depths for a resnet"):
+    with pytest.raises(ConfigError, match=r"needs 3 widths and 3 depths for a resnet; got 2 and 3\.$"):
         ClipConfig(widths=(8, 8))
     with pytest.raises(ConfigError, match=r"^No CLIP preset is named 'mirco'\. Did you mean 'micro'"):
         get_preset("mirco", 300)

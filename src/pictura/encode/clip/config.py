@@ -17,7 +17,7 @@ class ClipConfig:
     tower: str = "resnet"
     """What reads pictures: `resnet` (convolutions) or `transformer`."""
     widths: tuple[int, ...] = (48, 96, 192)
-    """`resnet`: channels at 16, 8 and 4 pixels a side; `transformer`: of the stem, then of the tokens."""
+    """Channels at 16, 8 and 4 pixels a side; the last are the width of a `transformer`'s tokens."""
     depths: tuple[int, ...] = (1, 2, 1)
     """`resnet`: blocks at each size; `transformer`: blocks."""
     num_heads: int = 4
@@ -35,17 +35,17 @@ class ClipConfig:
                 f"ClipConfig.tower must be 'resnet' or 'transformer'; got {self.tower!r}. "
                 f"{did_you_mean(self.tower, TOWERS)}"
             )
-        sizes = (len(self.widths), len(self.depths))
-        if sizes != ((3, 3) if self.tower == "resnet" else (2, 1)):
+        sizes, wanted = (len(self.widths), len(self.depths)), (3, 3 if self.tower == "resnet" else 1)
+        if sizes != wanted:
             raise ConfigError(
-                "ClipConfig needs three widths and depths for a resnet, two widths and one depth for a "
-                f"transformer; got {sizes[0]} and {sizes[1]} for a {self.tower}."
+                f"ClipConfig needs {wanted[0]} widths and {wanted[1]} depths for a {self.tower}; "
+                f"got {sizes[0]} and {sizes[1]}."
             )
 
 
 PRESETS: dict[str, dict[str, Any]] = {
     "resnet": {"tower": "resnet", "widths": (64, 128, 160), "depths": (1, 2, 1)},
-    "transformer": {"tower": "transformer", "widths": (64, 128), "depths": (5,), "num_heads": 4},
+    "transformer": {"tower": "transformer", "widths": (64, 128, 192), "depths": (3,), "num_heads": 3},
     "micro": {
         "tower": "resnet",
         "widths": (32, 32, 32),
@@ -57,7 +57,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "micro-transformer": {
         "tower": "transformer",
-        "widths": (8, 16),
+        "widths": (8, 8, 16),
         "depths": (1,),
         "num_heads": 2,
         "dim": 16,

@@ -60,14 +60,19 @@ class ResNet(nn.Module):
 
 
 class PictureTransformer(nn.Module):
-    """Two convolutions to 8x8 tokens, then blocks in which each token sees every other."""
+    """Three convolutions to 4x4 tokens, then blocks in which each token sees every other."""
 
     def __init__(self, config: ClipConfig) -> None:
         super().__init__()
-        stem, width = config.widths
-        self.stem_1 = nn.Conv2d(3, stem, _PATCH, stride=_PATCH)
-        self.stem_2 = nn.Conv2d(stem, width, 3, stride=2, padding=1)
-        side = SIZE // _PATCH // 2
+        first, second, width = config.widths
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, first, _PATCH, stride=_PATCH),
+            nn.GELU(),
+            nn.Conv2d(first, second, 3, stride=2, padding=1),
+            nn.GELU(),
+            nn.Conv2d(second, width, 3, stride=2, padding=1),
+        )
+        side = SIZE // _PATCH // 4
         self.places = nn.Parameter(0.1 * torch.randn(side * side, width))
         self.blocks = nn.ModuleList(TextBlock(width, config.num_heads) for _ in range(config.depths[0]))
         self.norm = nn.RMSNorm(width, eps=1e-6)
@@ -75,7 +80,7 @@ class PictureTransformer(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, 64, 64) to (B, dim)."""
-        x_BLD = self.stem_2(F.gelu(self.stem_1(images))).flatten(2).transpose(1, 2) + self.places
+        x_BLD = self.stem(images).flatten(2).transpose(1, 2) + self.places
         mask_BL = torch.ones(x_BLD.shape[:2], dtype=torch.bool, device=x_BLD.device)
         for block in self.blocks:
             x_BLD = block(x_BLD, mask_BL)
