@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from typing import Any
 
 from pictura.core.errors import ConfigError, ModelError
@@ -102,13 +103,17 @@ def with_metrics(card: str, scores: dict[str, Any]) -> str:
     section = (
         "## Metrics\n\n"
         f"GlyphBench **{scores['overall']:.3f}** (95 % interval {low:.3f} to {high:.3f}): share of right "
-        f"pictures by {scores['judge']} (`{scores['judge_hash'][:12]}`), mean of the tasks. "
-        f"{scores['num_prompts']} prompts, {scores['num_images']} pictures each, seeds {scores['num_seeds']}. "
+        f"pictures by {scores['judge']} (`{scores['judge_hash'][:12]}`), mean of tasks. "
+        f"{scores['num_prompts']} prompts, {scores['num_images']} pictures each, {_seeds(scores)}. "
         f"Written by `pictura evaluate --record` on {scores['date']}{commit}.\n\n" + "\n".join(table) + "\n\n"
     )
     if _SECTION.search(card):
         return _SECTION.sub(lambda _: section, card, count=1)
     return f"{card.rstrip()}\n\n{section}"
+
+
+def _seeds(scores: Mapping[str, Any]) -> str:
+    return "one seed" if scores["num_seeds"] == 1 else f"{scores['num_seeds']} seeds"
 
 
 def line(row: Row, benchmark: str) -> str:

@@ -11,12 +11,14 @@ Units   float32 (N, 3, 64, 64) in [0, 1].
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
+import pictura.data
 from pictura.core.errors import DataError
 from pictura.core.images import from_uint8, on_background
 from pictura.data.glyphs import GlyphSet
@@ -28,10 +30,16 @@ from pictura.data.world import World
 from pictura.evaluate.benchmark import Benchmark, Prompt
 from pictura.evaluate.pictures import blur, low_resolution
 from pictura.evaluate.scorers import SIZE, Floats, Pictures
+from pictura.store.atomic import atomic_file
 
 BLURS = (1, 2, 4)
 """Radii in pixels."""
 SHRINKS = (2, 4)
+_PARTS: tuple[tuple[str, tuple[Split, ...], int], ...] = (
+    ("reference", ("train",), 1),
+    ("real", ("validation", "test"), 2),
+)
+"""Name, split of the glyphs, seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +60,7 @@ def load_reference(path: Path, benchmark: Benchmark, *, per_prompt: int, cache: 
         path: a glyph pack for a benchmark with claims, else a captioned image set.
         benchmark: whose prompts the pictures shall show.
         per_prompt: pictures of each prompt, where they are rendered.
-        cache: a folder in which decoded packs are kept.
+        cache: a folder in which renders are kept.
 
     Raises:
         DataError: it cannot be read, or holds too few pictures.
@@ -93,39 +101,55 @@ def _worse(pictures: Pictures, how: str, change: Callable[[Floats], Floats]) -> 
 
 
 def _renders(path: Path, benchmark: Benchmark, per_prompt: int, folder: Path) -> Reference:
-    glyphs = GlyphSet.load(path, size=2 * SIZE, cache=folder)  # as sharp as for training
-    world, holdouts = World.load(), Holdouts.load()
-
-    def pictures(name: str, splits: Sequence[Split], seed: int) -> Pictures:
-        renders = Renders(glyphs, world=world, holdouts=holdouts, splits=splits, size=SIZE)
-        shown = [p for p in benchmark.prompts if p.claim is not None and renders.shows(p.claim)]
-        prompts = tuple(prompt for prompt in shown for _ in range(per_prompt))
-        claims = [prompt.claim for prompt in prompts if prompt.claim is not None]
-        styles = [prompt.style for prompt in prompts]
-        if len(shown) < 2:
-            raise DataError(
-                f"{path}: the glyphs of the {' and '.join(splits)} split show none of the prompts."
-            )
-
-        @cache
-        def load() -> Floats:
-            return on_background(renders.paint(claims, seed, styles=styles))
-
-        # The first pictures stand for the code that paints them: were it changed, so would be the hash.
-        words = f"{renders.glyphs.ids} {benchmark.hash} {per_prompt} {seed}".encode()
-        digest = hashlib.sha256(
-            words + renders.paint(claims[:8], seed, styles=styles[:8]).tobytes()
-        ).hexdigest()[:12]
-        return Pictures(name=name, hash=digest, prompts=prompts, load=load)
-
-    compared_with = pictures("renders of the train split", ("train",), 1)
-    real = pictures("real renders", ("validation", "test"), 2)
+    file = folder / f"renders-{_key(path, benchmark, per_prompt)}.npz"
+    if not file.is_file():
+        made = _paint(path, benchmark, per_prompt)
+        with atomic_file(file) as temporary, temporary.open("wb") as out:
+            np.savez_compressed(out, **made)  # type: ignore[arg-type]
+    with np.load(file, allow_pickle=False) as kept:
+        compared_with, real = (
+            _kept(name, kept[f"images_{part}"], [benchmark.prompts[i] for i in kept[f"prompts_{part}"]])
+            for part, name in (("reference", "renders of the train split"), ("real", "real renders"))
+        )
     return Reference(
         about=f"Renders of the benchmark's claims from the pack {path.name}: {len(compared_with)} of glyphs "
         f"for training to compare with, {len(real)} of glyphs that no painter learnt from as the ceiling.",
         compared_with=compared_with,
         real=real,
     )
+
+
+def _paint(path: Path, benchmark: Benchmark, per_prompt: int) -> dict[str, NDArray[Any]]:
+    """Pictures uint8 (N, 3, 64, 64) of both sets, and the place of each one's prompt (N,)."""
+    glyphs = GlyphSet.load(path, size=2 * SIZE)  # as sharp as for training
+    world, holdouts = World.load(), Holdouts.load()
+    made: dict[str, NDArray[Any]] = {}
+    for part, splits, seed in _PARTS:
+        renders = Renders(glyphs, world=world, holdouts=holdouts, splits=splits, size=SIZE)
+        asked = [(i, p, p.claim) for i, p in enumerate(benchmark.prompts) if p.claim is not None]
+        shown = [row for row in asked if renders.shows(row[2]) for _ in range(per_prompt)]
+        if len(shown) < 2 * per_prompt:
+            raise DataError(
+                f"{path}: the glyphs of the {' and '.join(splits)} split show none of the prompts."
+            )
+        rgba = renders.paint([claim for *_, claim in shown], seed, styles=[p.style for _, p, _ in shown])
+        images = np.clip(on_background(rgba), 0, 1)
+        made[f"images_{part}"] = np.rint(images * 255).astype(np.uint8)  # as if from files
+        made[f"prompts_{part}"] = np.array([place for place, *_ in shown])
+    return made
+
+
+def _key(path: Path, benchmark: Benchmark, per_prompt: int) -> str:
+    """Of the pack, what is asked of it, and the code that paints it."""
+    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    facts = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()]
+    code = b"".join(f.read_bytes() for f in sorted(Path(pictura.data.__file__).parent.glob("*.py")))
+    return hashlib.sha256(f"{facts} {benchmark.hash} {per_prompt}".encode() + code).hexdigest()[:12]
+
+
+def _kept(name: str, images: NDArray[np.uint8], prompts: Sequence[Prompt]) -> Pictures:
+    digest = hashlib.sha256(images.tobytes()).hexdigest()[:12]
+    return Pictures(name=name, hash=digest, prompts=tuple(prompts), load=lambda: from_uint8(images))
 
 
 def _halves(path: Path) -> Reference:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from pictura.core.errors import DeviceError
@@ -35,8 +36,9 @@ class ClipFeatures:
         self.name, self.hash = clip.name, clip.hash[:12]
 
     def __call__(self, images: Floats) -> Floats:
-        """(N, 3, 64, 64) to (N, D) of unit length."""
-        return self._clip.embed_images(images)
+        """(N, 3, 64, 64) to (N, D), of length sqrt(D): the kernel of KD expects numbers of about 1."""
+        embedded = self._clip.embed_images(images)
+        return embedded * np.float32(embedded.shape[1] ** 0.5)
 
 
 def load_scorers(device: str = "auto") -> Scorers:
