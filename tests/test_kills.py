@@ -90,7 +90,7 @@ def killed(process: subprocess.Popen[bytes], moment: Callable[[], bool], delay_s
 def duration_s(process: subprocess.Popen[bytes], begun: Callable[[], bool]) -> float:
     """Let it end well; seconds since `begun`."""
     while not begun():
-        assert process.poll() in (None, 0)
+        assert process.poll() is None, "it ended before it began"
         time.sleep(0.001)
     start_s = time.monotonic()
     assert process.wait() == 0
