@@ -82,13 +82,20 @@ def test_the_second_command_is_what_ci_runs() -> None:
 
 
 def test_three_commands_make_a_model_of_ones_own(folder: Path, environment: dict[str, str]) -> None:
-    train, export, paint = COMMANDS[2:]
+    train, export, paint = COMMANDS[2:5]
     assert "--max-minutes 3" in train
     run(train.replace("--max-minutes 3", "--max-minutes 0.05"), folder, environment)
     run(export, folder, environment)
     assert (Path(environment["PICTURA_HOME"]) / "models" / "mine" / MANIFEST).is_file()
     run(paint, folder, environment)
     assert len(list((folder / "pictures").glob("a-red-apple-*.png"))) == 5
+
+
+def test_the_last_command_measures(folder: Path, environment: dict[str, str]) -> None:
+    (measure,) = COMMANDS[5:]
+    said = run(measure.replace("--limit 60", "--limit 12 --images 2"), folder, environment)
+    assert re.match(r"flow +glyphbench +[01]\.\d+ ", said)
+    assert (folder / "evaluations" / "report.html").is_file()
 
 
 def test_the_python_snippet_paints(folder: Path, environment: dict[str, str]) -> None:

@@ -150,11 +150,13 @@ def inquirer_loss(
     looks = said.match.flatten(2)[b, thing].softmax(dim=-1)
     missed = -(looks * near).sum(dim=-1).clamp_min(1e-6).log()
     tinted = colour_loss(said.colours[b, thing], colours[b, m], natural_TK[thing])
-    alone = count[b, thing] == 1
+    number = count[b, thing]
+    counted = F.cross_entropy(said.counts[b, thing, 1:], number - 1, reduction="none")
+    alone = number == 1
     far = (said.centres[b, thing] - centres[b, m]).abs().sum(dim=1) * alone
     per_picture = (things >= 0).sum(dim=1).clamp_min(1)
     loss_B = 0.3 * numbers.sum(dim=1)
-    return loss_B.index_add(0, b, (named + 0.3 * missed + 0.7 * tinted + far) / per_picture[b])
+    return loss_B.index_add(0, b, (named + counted + 0.3 * missed + 0.7 * tinted + far) / per_picture[b])
 
 
 class JudgeTask:
