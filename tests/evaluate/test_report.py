@@ -118,8 +118,10 @@ def test_every_row_verdict_and_word_is_there(reported: Reported) -> None:
 
 def test_doubtful_pictures_are_where_the_judges_differ(reported: Reported) -> None:
     _, runner, _ = reported
-    (number,) = disagreements(runner.scored[0], most=16)
-    assert runner.scored[0].source.paths[number].name == "a-red-fox-1.png"
+    (shown,) = disagreements(runner.scored[0], runner.scorers.judges, most=16)
+    assert shown.path.name == "a-red-fox-1.png"
+    assert shown.verdicts == {"judge-a": True, "judge-b": False}
+    assert 0.5 < shown.confidence["judge-b"] < 0.9
     assert "where the judges differ most" in page(reported)
 
 

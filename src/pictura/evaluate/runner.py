@@ -26,6 +26,7 @@ from pictura.evaluate.scorers import (
     Pictures,
     ScoreCache,
     Scorer,
+    TowerScorer,
 )
 from pictura.evaluate.sources import PictureSet
 
@@ -37,7 +38,7 @@ class Scorers:
     judges: tuple[JudgeScorer, ...] = ()
     """The last one's verdicts are the headline."""
     clip: ClipScorer | None = None
-    nets: tuple[FeatureScorer, ...] = ()
+    nets: tuple[FeatureScorer | TowerScorer, ...] = ()
     standard: Callable[[Floats, Floats, Sequence[str]], Mapping[str, Any]] | None = None
     """FID and the like of (real pictures, pictures, captions), where they were asked for."""
 
@@ -49,7 +50,7 @@ class Scored:
     source: PictureSet
     pictures: Pictures
     verdicts: dict[str, Arrays]
-    """Judge to its ``accepts`` (N,) and ``confidence`` (N,)."""
+    """Judge to its ``accepts`` (N,)."""
 
 
 class Runner:
@@ -225,6 +226,8 @@ class Runner:
         return tuple(found)
 
     def _read(self, scorer: Scorer, pictures: Pictures) -> Arrays:
+        if isinstance(scorer, TowerScorer):
+            return scorer.of(self._read(scorer.clip, pictures))
         what = f"{scorer.name} looks at {pictures.name}"
         return self._cache.get(scorer, pictures, lambda done, total: self._tell(what, done, total))
 

@@ -92,7 +92,7 @@ class Scorer(Protocol):
 
 
 class JudgeScorer:
-    """``accepts`` (N,) bool and ``confidence`` (N,) of a judge about the claims of the prompts."""
+    """``accepts`` (N,) bool: the verdicts of a judge about the claims of the prompts."""
 
     asks = True
 
@@ -103,13 +103,14 @@ class JudgeScorer:
     def __call__(self, images: Floats, prompts: Sequence[Prompt]) -> Arrays:
         """Judge pictures task by task."""
         accepts = np.zeros(len(images), dtype=np.bool_)
-        confidence = np.zeros(len(images))
         for task in dict.fromkeys(prompt.task for prompt in prompts):
             rows = np.array([i for i, prompt in enumerate(prompts) if prompt.task == task])
-            claims = [_claim(prompts[i]) for i in rows]
-            accepts[rows] = self.judge.accepts(images[rows], claims, task)
-            confidence[rows] = self.judge.verify(images[rows], claims)
-        return {"accepts": accepts, "confidence": confidence}
+            accepts[rows] = self.judge.accepts(images[rows], _claims([prompts[i] for i in rows]), task)
+        return {"accepts": accepts}
+
+    def confidence(self, images: Floats, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
+        """How sure the judge is, (N,) in [0, 1], that each picture shows its prompt."""
+        return np.asarray(self.judge.verify(images, _claims(prompts)), dtype=np.float64)
 
 
 class ClipScorer:
@@ -138,6 +139,25 @@ class FeatureScorer:
     def __call__(self, images: Floats, prompts: Sequence[Prompt]) -> Arrays:
         """Look at pictures; the prompts do not matter."""
         return {"features": self.net(images)}
+
+
+class TowerScorer:
+    """``features`` (N, D): the embeddings that a CLIP has made of pictures anyway."""
+
+    asks = False
+
+    def __init__(self, clip: ClipScorer) -> None:
+        self.clip = clip
+        self.name, self.hash = clip.name, clip.hash[:12]
+
+    def __call__(self, images: Floats, prompts: Sequence[Prompt]) -> Arrays:
+        """Look at pictures; the prompts do not matter."""
+        return self.of(self.clip(images, prompts))
+
+    def of(self, embedded: Arrays) -> Arrays:
+        """Features of what `clip` gave: of length sqrt(D), as the kernel of KD expects numbers near 1."""
+        rows = embedded["image"]
+        return {"features": rows * np.float32(rows.shape[1] ** 0.5)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,9 +227,10 @@ class ScoreCache:
         return self._loaded[1]
 
 
-def _claim(prompt: Prompt) -> Claim:
-    assert prompt.claim is not None
-    return prompt.claim
+def _claims(prompts: Sequence[Prompt]) -> list[Claim]:
+    claims = [prompt.claim for prompt in prompts if prompt.claim is not None]
+    assert len(claims) == len(prompts)
+    return claims
 
 
 def _check_finite(arrays: Mapping[str, NDArray[Any]], scorer: Scorer, pictures: Pictures, start: int) -> None:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from pictura.core.errors import DeviceError
@@ -10,7 +9,7 @@ from pictura.encode.clip.load import ClipModel
 from pictura.evaluate.judges import load_judge
 from pictura.evaluate.nets import random_net
 from pictura.evaluate.runner import Scorers
-from pictura.evaluate.scorers import Clip, ClipScorer, FeatureScorer, Floats, Judge, JudgeScorer
+from pictura.evaluate.scorers import ClipScorer, FeatureScorer, Floats, Judge, JudgeScorer, TowerScorer
 
 NETS = Path(__file__).resolve().parent / "nets"
 CLIP = "clip-score"
@@ -28,19 +27,6 @@ class JudgeFeatures:
         return self._judge.features(images)
 
 
-class ClipFeatures:
-    """The picture tower of a CLIP as a feature net."""
-
-    def __init__(self, clip: Clip) -> None:
-        self._clip = clip
-        self.name, self.hash = clip.name, clip.hash[:12]
-
-    def __call__(self, images: Floats) -> Floats:
-        """(N, 3, 64, 64) to (N, D), of length sqrt(D): the kernel of KD expects numbers of about 1."""
-        embedded = self._clip.embed_images(images)
-        return embedded * np.float32(embedded.shape[1] ** 0.5)
-
-
 def load_scorers(device: str = "auto") -> Scorers:
     """Load everything that comes with Pictura: judge A, judge B (the headline), a CLIP, three feature nets.
 
@@ -53,11 +39,9 @@ def load_scorers(device: str = "auto") -> Scorers:
     """
     where = _device(device)
     judges = tuple(JudgeScorer(load_judge(name, device=where)) for name in ("a", "b"))
-    clip = ClipModel.load(NETS / CLIP, where) if (NETS / CLIP).is_dir() else None
-    nets = [FeatureScorer(random_net(where)), FeatureScorer(JudgeFeatures(judges[-1].judge))]
-    if clip is not None:
-        nets.append(FeatureScorer(ClipFeatures(clip)))
-    return Scorers(judges=judges, clip=None if clip is None else ClipScorer(clip), nets=tuple(nets))
+    clip = ClipScorer(ClipModel.load(NETS / CLIP, where)) if (NETS / CLIP).is_dir() else None
+    nets = (FeatureScorer(random_net(where)), FeatureScorer(JudgeFeatures(judges[-1].judge)))
+    return Scorers(judges=judges, clip=clip, nets=(*nets, TowerScorer(clip)) if clip else nets)
 
 
 def _device(asked: str) -> str:

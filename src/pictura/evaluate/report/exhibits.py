@@ -11,6 +11,9 @@ from pictura.evaluate.pictures import load_pictures
 from pictura.evaluate.runner import Scored
 from pictura.evaluate.scorers import BATCH, JudgeScorer
 
+_LOOKED_AT = 512
+"""Disagreements among which the widest are looked for."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exhibit:
@@ -41,19 +44,22 @@ def exhibit(scored: Scored, numbers: Iterable[int], judges: Sequence[JudgeScorer
     """
     chosen = list(numbers)
     paths = [scored.source.paths[i] for i in chosen]
+    prompts = [scored.pictures.prompts[i] for i in chosen]
     saw: dict[str, list[str]] = {judge.name: [] for judge in judges}
+    sure: dict[str, list[float]] = {judge.name: [] for judge in judges}
     for start in range(0, len(chosen), BATCH):
         images = load_pictures(paths[start : start + BATCH])
         for judge in judges:
             saw[judge.name] += judge.judge.read(images)
+            sure[judge.name] += judge.confidence(images, prompts[start : start + BATCH]).tolist()
     return [
         Exhibit(
             number=i,
             source=scored.source.name,
             path=path,
-            prompt=scored.pictures.prompts[i],
+            prompt=prompts[place],
             verdicts={name: bool(found["accepts"][i]) for name, found in scored.verdicts.items()},
-            confidence={name: float(found["confidence"][i]) for name, found in scored.verdicts.items()},
+            confidence={name: numbers[place] for name, numbers in sure.items()},
             saw={name: words[place] for name, words in saw.items()},
         )
         for place, (i, path) in enumerate(zip(chosen, paths, strict=True))
@@ -73,14 +79,16 @@ def first_of_tasks(scored: Scored, *, prompts: int) -> dict[str, list[int]]:
     return chosen
 
 
-def disagreements(scored: Scored, *, most: int) -> list[int]:
-    """Pictures about which the first two judges disagree, the surest of both first."""
-    if len(scored.verdicts) < 2:
+def disagreements(scored: Scored, judges: Sequence[JudgeScorer], *, most: int) -> list[Exhibit]:
+    """Pictures about which the first two judges disagree, those first of which both are surest."""
+    if len(judges) < 2:
         return []
-    first, second = list(scored.verdicts.values())[:2]
-    apart = np.abs(first["confidence"] - second["confidence"])
-    differ = np.flatnonzero(first["accepts"] != second["accepts"])
-    return [int(i) for i in differ[np.argsort(-apart[differ], kind="stable")][:most]]
+    first, second = judges[:2]
+    said = scored.verdicts
+    differ = np.flatnonzero(said[first.name]["accepts"] != said[second.name]["accepts"])[:_LOOKED_AT]
+    shown = exhibit(scored, differ.tolist(), judges)
+    shown.sort(key=lambda one: -abs(one.confidence[first.name] - one.confidence[second.name]))
+    return shown[:most]
 
 
 def draw_evenly(scored: Sequence[Scored], num: int, *, seed: int) -> list[tuple[int, int]]:

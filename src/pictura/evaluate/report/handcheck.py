@@ -116,7 +116,9 @@ def _sheet(shown: Sequence[Exhibit], first: int, *, tell: bool) -> Image.Image:
         sheet.paste(_on_grey(one.path), (x, y))
         draw.text((x, y + _SIDE + 4), str(first + place), fill="black", font=bold)
         if tell:
-            said = "  ".join(f"{name[-1].upper()} {'yes' if v else 'no'}" for name, v in one.verdicts.items())
+            said = "   ".join(
+                f"{name[-1].upper()}: {'yes' if v else 'no'}" for name, v in one.verdicts.items()
+            )
             draw.text((x + 32, y + _SIDE + 5), said, fill="#555", font=small)
         draw.text((x, y + _SIDE + 20), "\n".join(wrap(one.prompt.text, 24)[:3]), fill="black", font=small)
     return sheet

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pictura.evaluate.report import html
 from pictura.evaluate.report.exhibits import disagreements, exhibit, first_of_tasks
-from pictura.evaluate.report.plots import COLOURS, distance_bars, manifold_points, task_bars
+from pictura.evaluate.report.plots import COLOURS, distance_points, manifold_points, task_bars
 from pictura.evaluate.report.tables import agreements, memorisations, rankings, scores, speeds, tasks
 from pictura.evaluate.results import Evaluation, words
 from pictura.evaluate.runner import Scored
@@ -76,7 +76,7 @@ def _numbers(found: Evaluation) -> list[str]:
     parts += ["<h2>Every number, with its floor and its ceiling</h2>", scores(found)]
     parts.append(f"<p class='soft'>{escape(found.reference['about'])}</p>" if found.reference else "")
     if any(row.likeness and row.likeness[0].fd is not None for row in found.rows):
-        parts += ["<h2>How like real pictures, in each feature net</h2>", distance_bars(found)]
+        parts += ["<h2>How like real pictures, in each feature net</h2>", distance_points(found)]
         parts += [rankings(found), manifold_points(found)]
         parts += ["<h2>Painted or remembered?</h2>", memorisations(found)]
     if any(row.agreement for row in found.rows):
@@ -97,10 +97,9 @@ def _shown(found: Evaluation, scored: Sequence[Scored], judges: Sequence[JudgeSc
             parts.append(_by_prompt(one, grid[task], judges))
     for one, row in zip(scored, found.compared, strict=True):
         name = escape(one.source.name)
-        if disputed := disagreements(one, most=_DISAGREEMENTS):
+        if disputed := disagreements(one, judges, most=_DISAGREEMENTS):
             parts.append(f"<h2>{name}: where the judges differ most</h2>")
-            shown = exhibit(one, disputed, judges)
-            parts.append(_strip(html.picture(e, escape(e.prompt.text)) for e in shown))
+            parts.append(_strip(html.picture(e, escape(e.prompt.text)) for e in disputed))
         near = next((net for net in reversed(row.likeness) if net.nearest), None)
         if near is not None:
             distances = dict(near.nearest[:_NEAREST])

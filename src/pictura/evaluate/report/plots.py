@@ -54,8 +54,8 @@ def task_bars(found: Evaluation) -> str:
         return _svg(figure, "Accuracy per task")
 
 
-def distance_bars(found: Evaluation) -> str:
-    """FD-local of every set in every net, on scales of their own; shorter is better."""
+def distance_points(found: Evaluation) -> str:
+    """FD-local of every set in every net, on logarithmic scales of their own; further left is better."""
     rows = [row for row in found.rows if row.likeness and row.likeness[0].fd is not None]
     nets = [net.net for net in rows[0].likeness]
     with mpl.rc_context(_style("distances")):
@@ -63,14 +63,16 @@ def distance_bars(found: Evaluation) -> str:
         figure = Figure(figsize=(10, height), layout="constrained")
         panels = np.atleast_1d(figure.subplots(1, len(nets), sharey=True))
         for number, (axes, net) in enumerate(zip(panels, nets, strict=True)):
-            values = [row.likeness[number].fd or 0.0 for row in rows]
+            values = [max(row.likeness[number].fd or 0.0, 1e-9) for row in rows]
             places = np.arange(len(rows))[::-1]
-            axes.barh(places, values, color=[_colour(row, found) for row in rows], height=0.7)
+            axes.hlines(places, min(values) / 2, values, color=INK, lw=0.6, alpha=0.3)
+            axes.scatter(values, places, color=[_colour(row, found) for row in rows], s=50, zorder=3)
             for place, value in zip(places, values, strict=True):
-                axes.annotate(f" {value:.3g}", (value, place), va="center", fontsize=8)
+                axes.annotate(f"   {value:.3g}", (value, place), va="center", fontsize=8)
             axes.set_yticks(places, [row.name for row in rows])
-            axes.set_xticks([])
-            axes.margins(x=0.22)
+            axes.set_xscale("log")
+            axes.set_xlim(min(values) / 2, max(values) * 6)
+            axes.tick_params(axis="x", which="both", labelsize=7)
             axes.set_title(f"FD-local[{rows[0].likeness[number].hash}]\n{net}", fontsize=9)
         return _svg(figure, "FD-local of every set")
 
@@ -83,14 +85,15 @@ def manifold_points(found: Evaluation) -> str:
         figure = Figure(figsize=(10, 3.3), layout="constrained")
         panels = np.atleast_1d(figure.subplots(1, len(nets), sharey=True))
         for number, (axes, net) in enumerate(zip(panels, nets, strict=True)):
-            for row in rows:
-                like = row.likeness[number]
-                marker = {"ceiling": "*", "floor": "x"}.get(row.kind, "o")
-                axes.scatter(like.recall, like.precision, color=_colour(row, found), marker=marker, s=45)
-                axes.annotate(f" {row.name}", (like.recall, like.precision), fontsize=6, alpha=0.8)
-            axes.set(xlim=(-0.02, 1.15), ylim=(-0.02, 1.05), xlabel="recall")
+            for place, row in enumerate(rows):
+                like, known = row.likeness[number], row.kind in ("ceiling", "floor")
+                marker = "*x+1234<>"[place % 9] if known else "o"
+                look = {"color": _colour(row, found), "marker": marker, "s": 45, "label": row.name}
+                axes.scatter(like.recall, like.precision, **look)
+            axes.set(xlim=(-0.03, 1.05), ylim=(-0.03, 1.05), xlabel="recall")
             axes.set_title(net, fontsize=9)
         panels[0].set_ylabel("precision")
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
         return _svg(figure, "Precision and recall")
 
 
