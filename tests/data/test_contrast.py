@@ -1,5 +1,7 @@
 """Captions wrong in one respect: what the scene shows is not what they say, and all the rest is as it was."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -125,3 +127,11 @@ def test_one_scenes_caption_may_hold_for_another() -> None:
     assert key_of(swapped) == key_of(BOUND)
     assert not holds(swapped, BOUND)
     assert holds(scene("two", "", ("soccer ball", None), ("car", None)), BOUND)
+
+
+def test_what_is_learnt_last_is_asked_most() -> None:
+    rng = np.random.default_rng(0)
+    found = Counter(wrong[1] for _ in range(200) if (wrong := CONTRAST.wrong(BOUND, rng)))
+    assert set(found) == {"binding", "colour", "thing"}
+    assert found.most_common(1)[0][0] == "binding"
+    assert 90 < found["binding"] < 150

@@ -39,10 +39,10 @@ class Contrast:
 
     def wrong(self, scene: Scene, rng: np.random.Generator) -> tuple[str, Aspect] | None:
         """A caption that does not hold for `scene`, and in what; None if nothing can be changed."""
-        names = list(ASPECTS)
-        for name in rng.permutation(len(names)):
-            if caption := self.wrong_in(names[name], scene, rng):
-                return caption, names[name]
+        waits = {name: rng.exponential() / weight for name, weight in WEIGHTS.items()}
+        for name in sorted(waits, key=waits.__getitem__):  # first comes first, as often as it weighs
+            if caption := self.wrong_in(name, scene, rng):
+                return caption, name
         return None
 
     def wrong_in(self, aspect: Aspect, scene: Scene, rng: np.random.Generator) -> str | None:
@@ -131,6 +131,16 @@ ASPECTS: Mapping[Aspect, Callable[[Contrast, Scene, np.random.Generator], str | 
     "style": Contrast._style,
     "thing": Contrast._thing,
 }
+WEIGHTS: Mapping[Aspect, float] = {
+    "count": 1.0,
+    "colour": 0.7,
+    "binding": 4.0,
+    "relation": 4.0,
+    "background": 0.4,
+    "style": 0.7,
+    "thing": 2.0,
+}
+"""How often each is chosen where several can be; what is learnt last comes most."""
 
 
 def holds(said: Scene, shown: Scene) -> bool:
