@@ -68,7 +68,8 @@ def test_renders_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_prompt_that_no_glyph_shows_is_left_out(tmp_path: Path) -> None:
     pack = write_pack(tmp_path / "pack")
     found = load_reference(pack, asked("fox", "whale", "key"), per_prompt=1, cache=tmp_path / "cache")
-    assert [prompt.id for prompt in found.real.prompts] == ["fox", "key"]
+    assert [prompt.id for prompt in found.real.prompts] == ["fox", "fox", "key"]  # as many as are asked for
+    assert "show 2 of the 3 prompts" in found.about
     with pytest.raises(DataError, match="split show none of the prompts"):
         load_reference(pack, asked("whale", "lion"), per_prompt=1, cache=tmp_path / "cache")
 

@@ -66,17 +66,19 @@ def test_shuffling_gives_no_prompt_its_own_pictures(tmp_path: Path) -> None:
     assert sorted(p.id for p in mixed.prompts) == sorted(p.id for p in pictures.prompts)
 
 
-def test_the_overall_score_is_the_mean_of_the_tasks(tmp_path: Path) -> None:
-    folder = write_folder(tmp_path / "half", ASKED)
-    wrong = sorted(folder.glob("the-red-*"))
+def test_the_overall_score_is_the_mean_of_the_tasks_however_many_prompts_they_have(tmp_path: Path) -> None:
+    prompts = [p for p in ASKED.prompts if p.task == "single" or "red" in p.text or "blue" in p.text]
+    asked = Benchmark(name="glyphbench", prompts=tuple(prompts), total=len(prompts))
+    folder = write_folder(tmp_path / "half", asked)
     blue = next(folder.glob("a-blue-fox-1.png")).read_bytes()
-    for path in wrong:
+    for path in folder.glob("the-red-*"):
         path.write_bytes(blue)
-    judge = row(evaluate(tmp_path / "cache", read_folder(folder, ASKED, images=2, seeds=1)), "half").judges[0]
-    assert (judge.tasks["single"].value, judge.tasks["colour"].value) == (1, 0.75)
-    assert judge.overall.value == pytest.approx(0.875)
-    assert judge.overall.low < 0.875 < judge.overall.high
-    assert judge.per_seed == (0.875,)
+    source = read_folder(folder, asked, images=2, seeds=1)
+    judge = Runner(asked, scorers(), tmp_path / "cache").run([source]).rows[0].judges[0]
+    assert (judge.tasks["single"].value, judge.tasks["colour"].value) == (1, 0.5)
+    assert judge.overall.value == pytest.approx(0.75)
+    assert judge.overall.low < 0.75 < judge.overall.high
+    assert judge.per_seed == (0.75,)
 
 
 def test_a_folder_scores_as_the_model_that_painted_it(tiny_home: Path, tmp_path: Path) -> None:

@@ -111,9 +111,11 @@ def _renders(path: Path, benchmark: Benchmark, per_prompt: int, folder: Path) ->
             _kept(name, kept[f"images_{part}"], [benchmark.prompts[i] for i in kept[f"prompts_{part}"]])
             for part, name in (("reference", "renders of the train split"), ("real", "real renders"))
         )
+    shown = len(set(real.prompts))
     return Reference(
         about=f"Renders of the benchmark's claims from the pack {path.name}: {len(compared_with)} of glyphs "
-        f"for training to compare with, {len(real)} of glyphs that no painter learnt from as the ceiling.",
+        f"for training to compare with, {len(real)} of glyphs that no painter learnt from as the ceiling; "
+        f"these show {shown} of the {len(benchmark.prompts)} prompts.",
         compared_with=compared_with,
         real=real,
     )
@@ -127,11 +129,14 @@ def _paint(path: Path, benchmark: Benchmark, per_prompt: int) -> dict[str, NDArr
     for part, splits, seed in _PARTS:
         renders = Renders(glyphs, world=world, holdouts=holdouts, splits=splits, size=SIZE)
         asked = [(i, p, p.claim) for i, p in enumerate(benchmark.prompts) if p.claim is not None]
-        shown = [row for row in asked if renders.shows(row[2]) for _ in range(per_prompt)]
-        if len(shown) < 2 * per_prompt:
+        can = [row for row in asked if renders.shows(row[2])]
+        if len(can) < 2:
             raise DataError(
                 f"{path}: the glyphs of the {' and '.join(splits)} split show none of the prompts."
             )
+        # As many as a model paints, whatever can be shown: FD depends on the number.
+        turns = sorted(i % len(can) for i in range(per_prompt * len(benchmark.prompts)))
+        shown = [can[i] for i in turns]
         rgba = renders.paint([claim for *_, claim in shown], seed, styles=[p.style for _, p, _ in shown])
         images = np.clip(on_background(rgba), 0, 1)
         made[f"images_{part}"] = np.rint(images * 255).astype(np.uint8)  # as if from files

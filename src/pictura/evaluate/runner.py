@@ -95,6 +95,10 @@ class Runner:
         """
         start = time.perf_counter()
         self.scored = []
+        if self.reference is not None:  # first, so that the seconds of a set are its own
+            for net in self.scorers.nets:
+                self._read(net, self.reference.compared_with)
+                self._read(net, self.reference.real)
         sources = _apart(sources)
         rows = [self._compared(source) for source in sources]
         for scored in self.scored:

@@ -120,7 +120,7 @@ def _sheet(shown: Sequence[Exhibit], first: int, *, tell: bool) -> Image.Image:
                 f"{name[-1].upper()}: {'yes' if v else 'no'}" for name, v in one.verdicts.items()
             )
             draw.text((x + 32, y + _SIDE + 5), said, fill="#555", font=small)
-        draw.text((x, y + _SIDE + 20), "\n".join(wrap(one.prompt.text, 24)[:3]), fill="black", font=small)
+        draw.text((x, y + _SIDE + 20), "\n".join(wrap(one.prompt.text, 21)[:3]), fill="black", font=small)
     return sheet
 
 

@@ -87,7 +87,7 @@ def manifold_points(found: Evaluation) -> str:
         for number, (axes, net) in enumerate(zip(panels, nets, strict=True)):
             for place, row in enumerate(rows):
                 like, known = row.likeness[number], row.kind in ("ceiling", "floor")
-                marker = "*x+1234<>"[place % 9] if known else "o"
+                marker = ("*" if row.kind == "ceiling" else "x+1234<>"[place % 8]) if known else "o"
                 look = {"color": _colour(row, found), "marker": marker, "s": 45, "label": row.name}
                 axes.scatter(like.recall, like.precision, **look)
             axes.set(xlim=(-0.03, 1.05), ylim=(-0.03, 1.05), xlabel="recall")
