@@ -42,8 +42,8 @@ class JudgeFile:
 class Calibration:
     """How a judge's numbers become verdicts."""
 
-    thing_floor: float = 0.1
-    colour_floor: float = 0.3
+    thing_floor: float = 0.001
+    colour_floor: float = 1.0
     thresholds: Mapping[str, float] = field(default_factory=dict)
     """For each task the least chance that passes; 0.5 where there is none."""
 
