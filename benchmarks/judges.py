@@ -103,6 +103,21 @@ def write_prompts(ranking: Sequence[str]) -> None:
     PROMPTS.write_text(f"{head}{rows}\n ]\n}}\n")
 
 
+def learnt_from(glyphs: GlyphSet, holdouts: Holdouts, half: str) -> str:
+    """The line about its pictures in a judge's card."""
+    owners = [
+        owner
+        for glyph_id, owner in zip(glyphs.ids, World.load().owners(glyphs), strict=True)
+        if holdouts.split(glyph_id) == "train" and holdouts.half(glyph_id) == half
+    ]
+    known = sum(owner is not None for owner in owners)
+    licences = DATA["data"][0].partition("; ")[2]
+    return (
+        f"../shared/data/glyphs: half {half} of the training split, {known} glyphs of the 343 things of "
+        f"world-1.json and {len(owners) - known} others by the words of their names, in scenes; {licences}"
+    )
+
+
 def tune(
     judge: DetectorJudge | InquirerJudge, renders: Renders, claims: Claims, things: Sequence[str]
 ) -> tuple[Calibration, dict[str, Examination]]:
@@ -175,7 +190,7 @@ def main() -> None:
                 calibration=asdict(calibration),
                 provenance=Provenance(
                     licence=DATA["licence"],
-                    data=tuple(DATA["data"]),
+                    data=(learnt_from(glyphs, holdouts, letter.upper()),),
                     metrics={
                         "accuracy": {task: row[0] for task, row in tables[letter].items()},
                         "accuracy_other_half": {task: row[0] for task, row in tuned_tables[letter].items()},
