@@ -206,6 +206,7 @@ def test_results_are_json_with_a_schema_and_everything_to_repeat_them(tmp_path: 
     assert (said["images"], said["seeds"]) == (2, 1)
     assert said["rows"][0]["agreement"]["share"] == 1
     assert said["rows"][0]["agreement"]["kappa"] is None  # both accept all: chance agrees as well
+    assert {"seconds", "pictures_per_s", "judges_pictures_per_s"} == said["rows"][0]["scoring"].keys()
     assert {"date", "commit", "version", "machine", "seconds"} <= said.keys()
 
 

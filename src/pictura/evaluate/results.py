@@ -124,7 +124,8 @@ class Row:
     painting: Mapping[str, Any] | None = None
     """device, processes, num_painted, seconds, pictures_per_s, settings."""
     scoring: Mapping[str, float] | None = None
-    """seconds and pictures_per_s of what was not kept from an earlier time."""
+    """seconds and pictures_per_s of what was not kept from an earlier time, reading files and computing
+    metrics included; judges_pictures_per_s of the verdicts alone."""
 
     @property
     def headline(self) -> Interval | None:

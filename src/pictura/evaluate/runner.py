@@ -181,12 +181,15 @@ class Runner:
         start = time.perf_counter()
         looked = self._cache.num_scored
         judges, agreement = self._judged(pictures)
+        judged, judging_s = self._cache.num_scored - looked, time.perf_counter() - start
         clip = self._close(pictures)
         alike = self._like(pictures, thorough) if likeness else ()
         seconds = time.perf_counter() - start
         scoring = None
         if self._cache.num_scored > looked:
             scoring = {"seconds": round(seconds, 2), "pictures_per_s": round(len(pictures) / seconds, 1)}
+            if judged == len(judges) * len(pictures) > 0:
+                scoring["judges_pictures_per_s"] = round(len(pictures) / judging_s, 1)
         return Row(
             name=pictures.name,
             kind=kind,
