@@ -15,7 +15,7 @@ from pictura.evaluate.painting import paint_benchmark
 from pictura.evaluate.reference import Reference, blurred, shuffled
 from pictura.evaluate.results import Agreement, Evaluation, Row
 from pictura.evaluate.runner import Runner, Scorers, pictures_of
-from pictura.evaluate.scorers import Floats
+from pictura.evaluate.scorers import FeatureScorer, Floats
 from pictura.evaluate.sources import PictureSet, read_folder
 from pictura.store.models import read_model
 from tests.evaluate.eval_kit import ColourJudge, Pooled, benchmark, few, scorers, write_folder
@@ -180,7 +180,7 @@ def test_features_that_are_no_numbers_are_refused_and_the_picture_named(tmp_path
             return features
 
     base = scorers()
-    broken = replace(base, nets=(type(base.nets[0])(Broken("broken")),))
+    broken = replace(base, nets=(FeatureScorer(Broken("broken")),))
     words = r"features that 'broken' gives for .*a-red-apple-2\.png are not finite"
     with pytest.raises(DataError, match=words):
         evaluate(tmp_path / "cache", folder_set(tmp_path / "right"), with_=broken)
