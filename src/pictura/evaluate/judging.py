@@ -49,16 +49,19 @@ class Examination:
 
 
 def falsify(claim: Claim, task: str, things: Sequence[str], rng: np.random.Generator) -> Claim:
-    """The claim with one point wrong.
+    """The claim with one point wrong: half the time a thing, half the time what the task is about.
+
+    Were it always what the task is about, thresholds would ask for the colour alone, and any red blob would
+    pass for a red cat (docs/log.md, 2026-11-23).
 
     Args:
         claim: of a GlyphBench task.
-        task: decides which point.
+        task: decides which other point.
         things: what may stand in another thing's place.
         rng: chooses.
     """
     objects = list(claim.objects)
-    if task in ("single", "two"):
+    if task in ("single", "two") or rng.random() < 0.5:
         which = int(rng.integers(len(objects)))
         taken: set[str | None] = {demand.thing for demand in objects}
         objects[which] = replace(objects[which], thing=_other(things, taken, rng))
@@ -75,8 +78,8 @@ def falsify(claim: Claim, task: str, things: Sequence[str], rng: np.random.Gener
         objects = [replace(first, colour=second.colour), replace(second, colour=first.colour)]
     else:  # … or one of them another
         which = int(rng.integers(2))
-        taken = {demand.colour for demand in objects}
-        objects[which] = replace(objects[which], colour=_other(tuple(COLOURS), taken, rng))
+        colours = {demand.colour for demand in objects}
+        objects[which] = replace(objects[which], colour=_other(tuple(COLOURS), colours, rng))
     return replace(claim, objects=tuple(objects))
 
 
