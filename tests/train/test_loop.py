@@ -141,7 +141,7 @@ def test_it_learns_colours(root: Path) -> None:
     done.train()
     assert done.validate()["validation_ema_short"] < 0.6 * before
     prompts = ["a red picture", "a green picture", "a blue picture"]
-    images = done.task.sample(prompts, (16, 16))  # type: ignore[union-attr]
+    images = done.task.sample(prompts, (16, 16))  # type: ignore[attr-defined]
     assert images[:, :3].mean(dim=(2, 3)).argmax(dim=1).tolist() == [0, 1, 2]
 
 
