@@ -24,7 +24,7 @@ BREACHES = {
     "torch in the tokenizer": ("encode/tokenizer.py", "import torch", "read without torch"),
     "torch in presets": ("families/flow/presets.py", "import torch", "read without torch"),
     "judge B in training": ("train/loop.py", "import pictura.evaluate.judges", "What scores is kept"),
-    "judge B in learning": ("learn/loop.py", "import pictura.evaluate.judges", "What scores is kept"),
+    "judge B in learning": ("learn/__init__.py", "import pictura.evaluate.judges", "What scores is kept"),
     "transformers": ("encode/text_encoder.py", "import transformers", "No foreign model library"),
     "fastapi": ("cli/app.py", "import fastapi", "The web kit"),
     "typer in train": ("train/loop.py", "import typer", "The terminal kit"),

@@ -15,7 +15,7 @@ COMMANDS = {
     "imagine": "Paint pictures of a sentence.",
     "train": "Train a model by RECIPE; run it again to go on where it stopped.",
     "export": "Turn a training run into a model folder that paints.",
-    "evaluate": "Score models, or pictures made by anything, against what was asked for.",
+    "evaluate": "Score models, or anybody's pictures, by what was asked for.",
     "models": "List the models that can be used.",
     "data": "Inspect and pack captioned image sets.",
     "doctor": "Check the installation and say what to do about each problem.",

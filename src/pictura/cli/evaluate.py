@@ -60,7 +60,10 @@ def command(
         int, typer.Option(min=0, help="Painters side by side on a CPU; 0 = one a core.")
     ] = 0,
 ) -> None:
-    """Score models, or pictures made by anything, against what was asked for; run it again to go on."""
+    """Score models, or anybody's pictures, by what was asked for.
+
+    Run it again to go on where it was broken off.
+    """
     if not models and not pictures:
         raise ConfigError("`pictura evaluate` needs a MODEL, or --pictures FOLDER; it got neither.")
     if standard and reference is None:
