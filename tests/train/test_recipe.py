@@ -56,7 +56,7 @@ def test_every_setting_stands_on_the_page_with_its_default() -> None:
         section = page.partition(f"| `[{name}]` |")[2].partition("\n\n")[0]
         assert [key for key in table if f"`{key}`" not in section] == []
         for key, value in table.items():
-            if isinstance(value, int | float) and value:
+            if isinstance(value, int | float) and not isinstance(value, bool) and value:
                 (row,) = [line for line in section.splitlines() if f"`{key}`" in line]
                 told = [
                     float(number.replace(",", ""))
