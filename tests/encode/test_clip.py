@@ -175,3 +175,23 @@ def test_the_twin_imports_no_torch() -> None:
     text = Path(str(onnx_clip.__file__)).read_text()
     assert "import torch" not in text
     assert "encode.clip" not in text.replace("`encode.clip.load.ClipModel`", "")
+
+
+def test_scorer_and_guide_come_with_pictura_and_have_nothing_in_common() -> None:
+    package = Path(str(onnx_clip.__file__)).parents[1]
+    score, guide = package / "evaluate" / "nets" / "clip-score", package / "models" / "clip-guide"
+    said = [read_model(folder).manifest for folder in (score, guide)]
+    assert [m["recipe"]["data"]["half"] for m in said] == ["B", "A"]
+    assert [m["clip"]["tower"] for m in said] == ["resnet", "transformer"]
+    assert said[0]["recipe"]["seed"] != said[1]["recipe"]["seed"]
+    names = ("red", "green", "blue", "black")
+    captions = [f"a square on a {name} background" for name in names]
+    colours = np.array([(0.86, 0.09, 0.12), (0.13, 0.62, 0.2), (0.1, 0.35, 0.9), (0.1, 0.1, 0.1)])
+    images = np.broadcast_to(colours[:, :, None, None], (4, 3, 64, 64)).astype(np.float32).copy()
+    images[:, :, 20:44, 20:44] = 0.97
+    for folder in (score, guide):
+        verify_clip(folder)
+        assert sum(path.stat().st_size for path in folder.iterdir()) < 8e6
+        clip = OnnxClip(folder)
+        cosines = clip.embed_images(images) @ clip.embed_text(captions).T
+        assert cosines.argmax(axis=1).tolist() == [0, 1, 2, 3]
