@@ -186,7 +186,9 @@ class Runner:
         alike = self._like(pictures, thorough) if likeness else ()
         seconds = time.perf_counter() - start
         scoring = None
-        if self._cache.num_scored > looked:
+        nets = [net for net in self.scorers.nets if isinstance(net, FeatureScorer)] if likeness else []
+        everything = len(judges) + (clip is not None) + len(nets)
+        if self._cache.num_scored - looked == everything * len(pictures) > 0:  # else a part was read before
             scoring = {"seconds": round(seconds, 2), "pictures_per_s": round(len(pictures) / seconds, 1)}
             if judged == len(judges) * len(pictures) > 0:
                 scoring["judges_pictures_per_s"] = round(len(pictures) / judging_s, 1)

@@ -1,17 +1,14 @@
 """The judges, the CLIP and the feature nets that come with Pictura, as scorers."""
 
-from pathlib import Path
-
 import torch
 
 from pictura.core.errors import DeviceError
 from pictura.encode.clip.load import ClipModel
-from pictura.evaluate.judges import load_judge
+from pictura.evaluate.judges import NETS, load_judge
 from pictura.evaluate.nets import random_net
 from pictura.evaluate.runner import Scorers
 from pictura.evaluate.scorers import ClipScorer, FeatureScorer, Floats, Judge, JudgeScorer, TowerScorer
 
-NETS = Path(__file__).resolve().parent / "nets"
 CLIP = "clip-score"
 
 

@@ -1,6 +1,6 @@
 """A trained CLIP to its folder, with graphs that are proven equal to torch."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -8,15 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from pictura.core.errors import ModelError, TrainingError
+from pictura.core.errors import ModelError
 from pictura.encode.clip.config import SIZE, ClipConfig
 from pictura.encode.clip.load import ClipModel
 from pictura.encode.clip.model import Clip
 from pictura.encode.tokenizer import Tokenizer
 from pictura.runtime.onnx_clip import OnnxClip
 from pictura.store.models import ModelInfo
-from pictura.train import checkpoint
-from pictura.train.export_part import Provenance, export_part
+from pictura.train.export_part import Provenance, completed, export_part, trained
 from pictura.train.graphs import Graph, Tracing, trace, with_distinct_weights
 from pictura.train.recipe import from_table
 from pictura.train.start import part
@@ -91,17 +90,11 @@ def export_clip(
         TrainingError: there is no whole checkpoint, or it holds no CLIP with such weights.
         ModelError: weights do not fit fp16, or ONNX and torch differ.
     """
-    found = checkpoint.find_latest(run)
-    if found is None:
-        raise TrainingError(f"{run} holds no checkpoint. Name the folder of a run, such as runs/clip-guide.")
-    saved = checkpoint.load(found)
-    if "clip" not in saved.config or weights not in saved.weights:
-        raise TrainingError(f"{found} holds no CLIP with weights {weights!r}: it cannot be exported.")
-    given = provenance or Provenance()
+    saved = trained(run, "clip", weights)
+    said = completed(provenance, saved, weights)
     config = from_table(ClipConfig, saved.config["clip"], "clip")
     clip = Clip(config)
     clip.load_state_dict(part(dict(saved.weights[weights]), "clip"))
-    trained = f"{saved.step} steps in {saved.seconds / 3600:.1f} hours; the weights are its {weights!r}."
     return export_part(
         folder,
         name=name,
@@ -110,13 +103,8 @@ def export_clip(
         weights=clip.state_dict(),
         tokenizer=Tokenizer.from_text(saved.tokenizer, max_tokens=saved.config["max_tokens"]),
         graphs=clip_graphs(clip),
-        provenance=replace(
-            given,
-            data=tuple(dict.fromkeys([*given.data, *saved.config.get("data", ())])),
-            recipe=saved.config["recipe"],
-            training=f"{trained} {given.training}".strip(),
-        ),
-        card_text="\n\n".join(text for text in (ABOUT.format(dim=config.dim), given.about) if text),
+        provenance=said,
+        card_text="\n\n".join(text for text in (ABOUT.format(dim=config.dim), said.about) if text),
         verify=verify_clip,
     )
 

@@ -6,7 +6,7 @@ What every export writes the same way is here too: provenance, halved weights, t
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,13 @@ from safetensors.torch import save
 from torch import Tensor
 
 import pictura
-from pictura.core.errors import ConfigError, ModelError, StorageError
+from pictura.core.errors import ConfigError, ModelError, StorageError, TrainingError
 from pictura.encode.tokenizer import Tokenizer
 from pictura.store.atomic import atomic_folder
 from pictura.store.models import FORMAT, MANIFEST, ModelInfo, file_hash, read_model
 from pictura.store.weights import WEIGHTS
 from pictura.train.card import part_card
+from pictura.train.checkpoint import Checkpoint, find_latest, load
 from pictura.train.graphs import Graph
 
 
@@ -38,6 +39,33 @@ class Provenance:
     """On what machine and how it went: sentences for the card."""
     about: str = ""
     """Of a part: what it does well and what it is blind to, for the card."""
+
+
+def trained(run: Path, network: str, weights: str) -> Checkpoint:
+    """The newest checkpoint of a run, which must hold such a network with such weights.
+
+    Raises:
+        TrainingError: there is no whole checkpoint, or it holds something else.
+    """
+    found = find_latest(run)
+    if found is None:
+        raise TrainingError(f"{run} holds no checkpoint. Name the folder of a run, such as runs/{network}.")
+    saved = load(found)
+    if network not in saved.config or weights not in saved.weights:
+        raise TrainingError(f"{found} holds no {network} with weights {weights!r}: it cannot be exported.")
+    return saved
+
+
+def completed(given: Provenance | None, saved: Checkpoint, weights: str) -> Provenance:
+    """What a person said of a part, with what its checkpoint knows: sources, recipe, length."""
+    said = given or Provenance()
+    length = f"{saved.step} steps in {saved.seconds / 3600:.1f} hours; the weights are its {weights!r}."
+    return replace(
+        said,
+        data=tuple(dict.fromkeys([*said.data, *saved.config.get("data", ())])),
+        recipe=saved.config["recipe"],
+        training=f"{length} {said.training}".strip(),
+    )
 
 
 def export_part(

@@ -8,6 +8,7 @@ Letters N pictures, P peaks, T things, K colours.
 Units   pictures float32 in [0, 1], (N, 3, 64, 64), on light grey; centres as fractions of the picture.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -73,7 +74,7 @@ class Judge(Protocol):
         ...
 
 
-class _TorchJudge:
+class _TorchJudge(ABC):
     """What both judges share: their folder, batches, verdicts."""
 
     def __init__(self, file: JudgeFile, network: torch.nn.Module, device: str) -> None:
@@ -115,8 +116,9 @@ class _TorchJudge:
             chances.append(self._verify(batch, claims[start : start + len(batch)]))
         return np.concatenate(chances) if chances else np.zeros(0)
 
+    @abstractmethod
     def _verify(self, images: torch.Tensor, claims: Sequence[Claim]) -> Floats:
-        raise NotImplementedError
+        """The same for one batch whose claims are known to be sound."""
 
     def _check(self, claim: Claim) -> None:
         for demand in claim.objects:
