@@ -58,6 +58,17 @@ class Claim:
     """Of the first thing to the second: "left of", "right of", "above", "below"; None is any."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prompt:
+    """A sentence to paint, with what of it can be checked."""
+
+    text: str
+    claim: Claim | None = None
+    """None where nobody can say by rule whether a picture is right."""
+    kind: str = ""
+    """What it is about, for tables: "count", "binding" …"""
+
+
 class BatchSource(Protocol):
     """Where training batches come from: a pure function of the position, so that resuming is exact."""
 

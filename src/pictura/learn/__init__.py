@@ -1,0 +1,1 @@
+"""Reinforcement learning: a painter and a reward in, a painter that earns more of it out."""

@@ -1,0 +1,1 @@
+"""What a picture is worth: pictures and their prompts in, scores out; higher is better."""
