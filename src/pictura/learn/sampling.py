@@ -95,7 +95,7 @@ def paint(
         for i in range(0, len(seeds), painting.at_once)
     ]
     x_0 = torch.cat([part for part, _ in parts])
-    images = [on_background(policy.decode(some)) for some in x_0.split(painting.at_once)]
+    images = [on_background(policy.decode(some)).clamp(0, 1) for some in x_0.split(painting.at_once)]
     return Rollout(
         prompts=repeated(prompts, group_size),
         group_size=group_size,
