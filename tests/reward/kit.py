@@ -1,0 +1,57 @@
+"""Tiny judges and pictures for tests of rewards."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from pictura.core import images
+from pictura.core.types import Claim, Demand, Prompt
+from pictura.encode.judges.detector import Detector, DetectorConfig
+from pictura.encode.judges.inquirer import Inquirer, InquirerConfig
+from pictura.store.models import EMBEDDED
+from pictura.train.export_part import Provenance, export_part
+
+THINGS, COLOURS = ("apple", "ball", "car"), ("red", "blue")
+DETECTOR = DetectorConfig(num_things=3, num_colours=2, widths=(4, 8, 8), blocks=(1, 1))
+INQUIRER = InquirerConfig(
+    num_things=3, num_colours=2, stem=(8, 8), blocks=(1, 1), width=16, num_heads=2, hidden=8
+)
+
+
+def prompt(*demands: Demand, relation: str | None = None) -> Prompt:
+    return Prompt(text="words", claim=Claim(objects=demands, relation=relation))
+
+
+def one(thing: str, *, count: int | None = None, colour: str | None = None) -> Prompt:
+    return prompt(Demand(thing=thing, count=count, colour=colour))
+
+
+def make_judge(folder: Path, kind: str = "detector") -> Path:
+    """The folder of a judge of random weights."""
+    torch.manual_seed(0)
+    network = Detector(DETECTOR) if kind == "detector" else Inquirer(INQUIRER)
+    table = {"kind": kind, "network": asdict(network.config), "things": THINGS, "colours": COLOURS}
+    export_part(
+        folder,
+        name=f"tiny-{kind}",
+        family="judge",
+        config={"judge": table},
+        weights={f"network.{name}": value for name, value in network.state_dict().items()},
+        provenance=Provenance(),
+        card_text="Random.",
+    )
+    return folder
+
+
+def paintings() -> Tensor:
+    """64 pictures that the embedded model painted, (64, 3, 64, 64): from the sheet in its folder."""
+    with Image.open(EMBEDDED / "flow" / "samples.png") as sheet:
+        tiles = [
+            sheet.crop((128 * column, 158 * row, 128 * (column + 1), 158 * row + 128)).resize((64, 64))
+            for row in range(8)
+            for column in range(8)
+        ]
+    return torch.from_numpy(images.from_pil(tiles, channels=3))
