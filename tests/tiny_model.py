@@ -1,5 +1,7 @@
 """A whole model folder of tiny untrained networks, for every test that needs one."""
 
+import json
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -7,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 
 from pictura.encode.autoencoder import Autoencoder, AutoencoderConfig
 from pictura.encode.text_encoder import TextEncoder, TextEncoderConfig
 from pictura.encode.tokenizer import Tokenizer
 from pictura.families.flow.backend import FlowParts
 from pictura.families.flow.model import FlowConfig, FlowTransformer
-from pictura.store.models import ModelInfo, Sampling
+from pictura.store.models import DELTA, MANIFEST, ModelInfo, Sampling, read_model
 from pictura.train import checkpoint
 from pictura.train.export import export_checkpoint
-from pictura.train.export_part import Provenance
+from pictura.train.export_part import Provenance, write_manifest
 
 CAPTIONS = ("a red fox", "a blue ball", "a green apple on a white background")
 WORDS = ("a", "red", "fox", "blue", "ball", "green", "apple", "on", "white", "background")
@@ -62,3 +65,16 @@ def make_model(
     with tempfile.TemporaryDirectory() as run:
         checkpoint.save(saved, Path(run) / "checkpoints")
         return export_checkpoint(Path(run), folder, name=name, provenance=PROVENANCE, sampling=sampling)
+
+
+def make_learnt(base: ModelInfo, folder: Path, *, name: str = "learnt") -> ModelInfo:
+    """A copy of a model with a change of rank 2, large enough to be seen, to two of its matrices."""
+    shutil.copytree(base.path, folder)
+    torch.manual_seed(1)
+    delta = {}
+    for weight, rows, columns in (("patch_out", 4, 32), ("blocks.0.attention.qkv", 96, 32)):
+        delta[f"network.{weight}.weight.up"] = torch.randn(rows, 2).half()
+        delta[f"network.{weight}.weight.down"] = (0.1 * torch.randn(2, columns)).half()
+    save_file(delta, folder / DELTA)
+    write_manifest(folder, {**json.loads((folder / MANIFEST).read_text()), "name": name})
+    return read_model(folder)

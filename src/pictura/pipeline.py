@@ -45,7 +45,7 @@ from pictura.sample.schedules import time_grid
 from pictura.sample.sizes import DEFAULT_SIZE, check_size, nearest_grid
 from pictura.store.atomic import atomic_file
 from pictura.store.metadata import on_white, read_metadata, save_picture
-from pictura.store.models import ModelInfo, find_models, home, resolve
+from pictura.store.models import AS_LEARNT, ModelInfo, find_models, home, resolve
 
 MAX_PROMPT = 2000
 MAX_IMAGES = 64
@@ -70,7 +70,7 @@ class Picture:
     """Its number among the pictures of its seed, from 0."""
     settings: dict[str, Any]
     """num_steps, guidance_scale, guidance_interval, solver, shift, size and painted_size (width, height),
-    scaling (``lanczos`` or none), device."""
+    scaling (``lanczos`` or none), device; strength where the model has a delta."""
     model: str
     model_hash: str
     version: str
@@ -108,6 +108,11 @@ class Painter:
     def device(self) -> str:
         """What computes: ``cpu`` or ``cuda``."""
         return self._backend.device
+
+    @property
+    def strength(self) -> float:
+        """Of what the model learnt on top of its base, in percent."""
+        return self._backend.strength
 
     def paint(
         self,
@@ -215,6 +220,8 @@ class Painter:
         painted_size = [painted.shape[3], painted.shape[2]]
         scaling = "none" if painted_size == settings["size"] else "lanczos"
         told = {**settings, "painted_size": painted_size, "scaling": scaling, "device": self.device}
+        if self.model.deltas:
+            told["strength"] = self.strength
         return [
             Picture(
                 image=image,
@@ -230,21 +237,29 @@ class Painter:
         ]
 
 
-def load(name: str | Path = "default", *, device: str = "auto", compile: bool = False) -> Painter:  # noqa: A002
+def load(
+    name: str | Path = "default",
+    *,
+    device: str = "auto",
+    strength: float = AS_LEARNT,
+    compile: bool = False,  # noqa: A002
+) -> Painter:
     """Load a model.
 
     Args:
         name: of a model (see `pictura models`), or a path to a model folder.
         device: ``cpu``, ``cuda`` (needs the extra `train`), or ``auto``: CUDA where it is, else CPU.
+        strength: of what the model learnt on top of its base: 0 is the base, 100 as learnt, 200 at most.
         compile: on CUDA, compile the network first: a minute that pays for hundreds of pictures.
 
     Raises:
         ModelNotFoundError: no model has that name or path.
         ModelError: the model is damaged.
+        ConfigError: the strength is out of range, or not 100 where nothing was learnt on top of a base.
         DeviceError: the asked-for device is not there.
         MissingExtraError: CUDA is asked for and torch is not installed.
     """
-    return _load(resolve(name), device, compile=compile)
+    return _load(resolve(name), device, strength, compile=compile)
 
 
 def repaint(path: Path | str, *, device: str = "auto", on_step: OnStep | None = None) -> Picture:
@@ -273,7 +288,8 @@ def repaint(path: Path | str, *, device: str = "auto", on_step: OnStep | None = 
     settings = _settings_of(said["settings"], path)
     if device == "auto" and said["settings"].get("device") == "cpu":
         device = "cpu"
-    return _load(model, device)._paint(said["prompt"], said["seed"], [said["index"]], settings, on_step)[0]
+    painter = _load(model, device, settings.pop("strength"))
+    return painter._paint(said["prompt"], said["seed"], [said["index"]], settings, on_step)[0]
 
 
 def grid(pictures: Sequence[Picture]) -> Image.Image:
@@ -297,7 +313,7 @@ def grid(pictures: Sequence[Picture]) -> Image.Image:
 
 
 def _settings_of(said: dict[str, Any], path: Path | str) -> dict[str, Any]:
-    """What `Painter._paint` needs, out of a picture file that anybody may have written."""
+    """What `Painter._paint` needs, and the strength, out of a picture file that anybody may have written."""
     try:
         low, high = said["guidance_interval"]
         width, height = said["size"]
@@ -308,6 +324,7 @@ def _settings_of(said: dict[str, Any], path: Path | str) -> dict[str, Any]:
             "solver": str(said["solver"]),
             "shift": float(said["shift"]),
             "size": [int(width), int(height)],
+            "strength": float(said.get("strength", AS_LEARNT)),
         }
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise MetadataError(
@@ -329,26 +346,27 @@ def check_prompt(prompt: str) -> None:
         raise PromptError("The prompt holds bytes that are no text in UTF-8. Type it in a UTF-8 terminal.")
 
 
-def _load(model: ModelInfo, device: str, *, compile: bool = False) -> Painter:  # noqa: A002
+def _load(model: ModelInfo, device: str, strength: float, *, compile: bool = False) -> Painter:  # noqa: A002
     _ = model.sampling  # a part has none and is refused, before its files are read
+    model.check_strength(strength)
     model.verify()
-    return Painter(model, _open_backend(model, device, compile=compile))
+    return Painter(model, _open_backend(model, device, strength, compile=compile))
 
 
-def _open_backend(model: ModelInfo, device: str, *, compile: bool) -> Backend:  # noqa: A002
+def _open_backend(model: ModelInfo, device: str, strength: float, *, compile: bool) -> Backend:  # noqa: A002
     if device not in ("auto", "cpu", "cuda"):
         raise DeviceError(f"The device must be auto, cpu or cuda; got {device!r}.")
     if device == "cuda" or (device == "auto" and _may_have_cuda()):
         if importlib.util.find_spec("torch") is None:
             raise MissingExtraError("Painting on CUDA needs torch: pip install 'pictura[train]'")
         try:
-            return TORCH_BACKENDS.get(model.family)(model, device="cuda", compile=compile)
+            return TORCH_BACKENDS.get(model.family)(model, device="cuda", strength=strength, compile=compile)
         except DeviceError:
             if device == "cuda":
                 raise
     from pictura.runtime.onnx_backend import OnnxBackend  # not needed where torch paints
 
-    return OnnxBackend(model)
+    return OnnxBackend(model, strength=strength)
 
 
 def _may_have_cuda() -> bool:

@@ -14,6 +14,7 @@ from pictura.cli.app import app
 from pictura.evaluate import shipped
 from pictura.store.models import read_model
 from tests.evaluate.eval_kit import benchmark, scorers, write_folder
+from tests.tiny_model import make_learnt
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +64,38 @@ def test_run_again_it_paints_nothing_and_says_the_same(tmp_path: Path) -> None:
     )
     assert first["rows"][0]["judges"] == again["rows"][0]["judges"]
     assert [Path(path).name for path in first["files"]] == ["results.json", "report.html"]
+
+
+def test_base_and_learnt_stand_side_by_side(
+    tiny_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PICTURA_HOME", str(tmp_path / "home"))
+    make_learnt(read_model(tiny_home / "models" / "tiny"), tmp_path / "home" / "models" / "learnt")
+    tiny = str(tiny_home / "models" / "tiny")
+    args = ("learnt", "learnt@0", tiny, "--limit", "12", "--images", "1", "--json")
+    found = json.loads(evaluate(tmp_path, *args).stdout)
+    learnt, off, base = found["rows"][:3]
+    assert [row["name"] for row in (learnt, off, base)] == ["learnt", "learnt@0", "tiny"]
+    assert learnt["painting"]["settings"]["strength"] == 100
+    assert off["painting"]["settings"]["strength"] == 0
+    first, second, third = (
+        [Image.open(path).tobytes() for path in sorted((tmp_path / "pictures").glob(f"{name}-*/*/*"))]
+        for name in ("learnt", "learnt@0", "tiny")
+    )
+    assert second == third
+    assert first != second
+    again = json.loads(evaluate(tmp_path, *args).stdout)
+    assert [row["painting"]["num_painted"] for row in again["rows"][:3]] == [0, 0, 0]
+
+
+def test_a_card_takes_no_scores_of_another_strength(tmp_path: Path) -> None:
+    result = evaluate(tmp_path, "tiny@50", "--record")
+    assert result.exit_code == 2
+    assert "leave @STRENGTH out" in result.stderr
+    assert (
+        "strength must be 100 for the model 'tiny'" in evaluate(tmp_path, "tiny@50", "--limit", "12").stderr
+    )
+    assert "No model is named 'tiny@x'" in evaluate(tmp_path, "tiny@x").stderr
 
 
 def test_folders_of_any_program_stand_beside_models(tmp_path: Path) -> None:

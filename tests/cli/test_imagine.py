@@ -13,6 +13,8 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from pictura.cli.app import app
+from pictura.store.models import read_model
+from tests.tiny_model import make_learnt
 
 PROMPT = "a red apple"
 
@@ -98,6 +100,20 @@ def test_a_picture_paints_itself_again(tmp_path: Path) -> None:
     assert (tmp_path / "b" / second.name).read_bytes() == second.read_bytes()
 
 
+def test_strength_is_told_and_painted_again(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PICTURA_HOME", str(tmp_path / "home"))
+    make_learnt(read_model(home / "models" / "tiny"), tmp_path / "home" / "models" / "tiny")
+    paint(tmp_path / "base", "--seed", "7", "--strength", "0")
+    assert paint(tmp_path / "a", "--seed", "7", "--strength", "40")["settings"]["strength"] == 40  # type: ignore[index]
+    first = tmp_path / "a" / "a-red-apple-7-1.png"
+    assert first.read_bytes() != (tmp_path / "base" / first.name).read_bytes()
+    result = imagine("--from", str(first), "--out", str(tmp_path / "b"))
+    assert (tmp_path / "b" / first.name).read_bytes() == first.read_bytes()
+    assert " · strength 40 · " in result.stdout
+
+
 def test_unknown_words_are_noticed_not_refused(tmp_path: Path) -> None:
     few = ("--model", "tiny", "--out", str(tmp_path), "--n", "1", "--steps", "1")
     result = imagine("a red xylophonist", *few)
@@ -126,6 +142,8 @@ def plain_picture(folder: Path) -> str:
         ((PROMPT, "--size", "big"), 2, "such as 320x240"),
         ((PROMPT, "--from", "x.png"), 2, "needs a PROMPT, or --from PICTURE"),
         (("--from", "x.png", "--seed", "1"), 2, "leave the other settings out"),
+        (("--from", "x.png", "--strength", "50"), 2, "leave the other settings out"),
+        ((PROMPT, "--strength", "50"), 2, "strength must be 100 for the model 'tiny'"),
         (("--from", "missing.png"), 6, "missing.png"),
         (("--from", "PLAIN"), 6, "plain.png"),
     ],

@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from pictura.cli.app import app
+from pictura.store.models import read_model
+from tests.tiny_model import make_learnt
 
 
 def call(*args: str) -> Result:
@@ -25,16 +27,24 @@ def models(tiny_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_model_is_listed_with_what_programs_need(models: Path) -> None:
     listed = {model["name"]: model for model in json.loads(call("models", "--json").stdout)}
     tiny = listed["tiny"]
-    assert set(tiny) == {"name", "family", "kind", "size_mb", "licence", "metrics", "path"}
+    assert set(tiny) == {"name", "family", "kind", "size_mb", "delta_mb", "licence", "metrics", "path"}
     assert (tiny["family"], tiny["kind"], tiny["path"]) == ("flow", "painter", str(models / "tiny"))
     assert tiny["size_mb"] > 0
 
 
 def test_a_person_reads_the_same_in_columns(models: Path) -> None:
     head, *rows, foot = call("models").stdout.splitlines()
-    assert head.split() == ["name", "family", "kind", "MB", "licence", "scores", "path"]
+    assert head.split() == ["name", "family", "kind", "MB", "learnt", "MB", "licence", "scores", "path"]
     assert any(row.startswith("tiny ") and row.endswith(str(models / "tiny")) for row in rows)
     assert str(models) in foot
+
+
+def test_what_was_learnt_is_listed_with_its_size(models: Path) -> None:
+    learnt = make_learnt(read_model(models / "tiny"), models / "learnt")
+    size = (learnt.path / "delta.safetensors").stat().st_size / 1e6
+    listed = {model["name"]: model["delta_mb"] for model in json.loads(call("models", "--json").stdout)}
+    assert listed["learnt"] == pytest.approx(size, abs=0.01)
+    assert listed["tiny"] is None
 
 
 def test_an_unreadable_model_is_named_and_left_out(models: Path) -> None:

@@ -89,8 +89,8 @@ def test_low_rank_changes_reach_both_backends(model: ModelInfo, tmp_path: Path) 
         run(backend, x, [1, 5])[1]
         for backend in (
             OnnxBackend(model, num_threads=1),
-            OnnxBackend(changed, num_threads=1, strength=0.1),
-            TorchBackend(changed, device="cpu", strength=0.1),
+            OnnxBackend(changed, num_threads=1, strength=10.0),
+            TorchBackend(changed, device="cpu", strength=10.0),
             OnnxBackend(changed, num_threads=1, strength=0.0),
         )
     )

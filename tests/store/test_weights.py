@@ -28,12 +28,12 @@ def test_weights_are_upcast(folder: Path) -> None:
     np.testing.assert_array_equal(weights["a"], [[0, 1, 2], [3, 4, 5]])
 
 
-@pytest.mark.parametrize("strength", [0.0, 1.0, -0.5])
+@pytest.mark.parametrize("strength", [0.0, 50.0, 100.0, 200.0])
 def test_changes_are_added_with_their_strength(folder: Path, strength: float) -> None:
     write_delta(folder, "a", [[1], [2]], [[1, 0, -1]])
     write_delta(folder, "c", [[1], [2]], [[1, 0, -1]])
     weights = read_weights(folder, strength=strength)
-    change = strength * np.array([[1, 0, -1], [2, 0, -2]])
+    change = strength / 100 * np.array([[1, 0, -1], [2, 0, -2]])
     np.testing.assert_array_equal(weights["a"], np.arange(6).reshape(2, 3) + change)
     np.testing.assert_array_equal(weights["c"][:, :, 0, 0], change)
     np.testing.assert_array_equal(weights["b"], [1, 1])

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pictura.core.errors import ConfigError, MissingExtraError
+from pictura.store.models import AS_LEARNT, resolve
 
 if TYPE_CHECKING:
     from pictura.evaluate.benchmark import Benchmark
@@ -23,7 +25,10 @@ Device = Literal["auto", "cpu", "cuda"]
 
 def command(
     models: Annotated[
-        list[str] | None, typer.Argument(help="Names from `pictura models`, or model folders.")
+        list[str] | None,
+        typer.Argument(
+            help="Names from `pictura models`, or model folders; NAME@0 is the base of a learnt one."
+        ),
     ] = None,
     on: Annotated[
         str,
@@ -78,12 +83,12 @@ def command(
     from pictura.evaluate.report.handcheck import write_hand_check
     from pictura.evaluate.report.page import write_report
     from pictura.evaluate.runner import Runner
-    from pictura.store.models import resolve
 
     benchmark = load_benchmark(on, limit=limit)
+    painters = [parse_painter(text) for text in models or ()]
     if record:
-        check_recordable(benchmark, folders=bool(pictures))
-    painters = [resolve(name) for name in models or ()]
+        others = any(strength != AS_LEARNT for _, strength in painters)
+        check_recordable(benchmark, folders=bool(pictures), strengths=others)
     with _progress() as tell:
         scorers = _scorers(device, standard)
         sources = _sources(
@@ -101,7 +106,7 @@ def command(
         if hand_check:
             written.append(write_hand_check(runner.scored, judges, out, num=hand_check))
     if record:
-        for row, model in zip(found.compared, painters, strict=True):
+        for row, (model, _) in zip(found.compared, painters, strict=True):
             write_card(found, row, model)
     if as_json:
         typer.echo(json.dumps({**found.to_json(), "files": [str(path) for path in written]}))
@@ -111,6 +116,18 @@ def command(
     for note in found.left_out:
         typer.echo(f"Note: {note}", err=True)
     typer.echo(" · ".join(str(path) for path in written), err=True)
+
+
+def parse_painter(text: str) -> "tuple[ModelInfo, float]":
+    """Read ``NAME`` or ``NAME@STRENGTH`` as a model and the strength to load it at.
+
+    Raises:
+        ModelNotFoundError: there is no such model.
+    """
+    name, _, strength = text.rpartition("@")
+    if name and re.fullmatch(r"\d{1,9}(\.\d+)?", strength):
+        return resolve(name), float(strength)
+    return resolve(text), AS_LEARNT
 
 
 def _scorers(device: Device, standard: bool) -> "Scorers":
@@ -124,7 +141,7 @@ def _scorers(device: Device, standard: bool) -> "Scorers":
 
 
 def _sources(
-    models: "list[ModelInfo]",
+    models: "list[tuple[ModelInfo, float]]",
     folders: list[Path],
     benchmark: "Benchmark",
     out: Path,
@@ -146,11 +163,12 @@ def _sources(
             out / "pictures",
             images=images,
             seeds=seeds,
+            strength=strength,
             device=device,
             processes=processes,
             on_progress=tell,
         )
-        for model in models
+        for model, strength in models
     ]
     return [*painted, *found]
 

@@ -13,6 +13,7 @@ import typer
 
 from pictura.core.errors import ConfigError, PromptError, SizeError, StorageError
 from pictura.store.atomic import scratch_folder
+from pictura.store.models import AS_LEARNT
 
 if TYPE_CHECKING:
     from pictura.pipeline import Picture
@@ -40,6 +41,12 @@ def command(
         float | None,
         typer.Option("--guidance", min=0, max=50, help="How closely to follow the prompt; 1 is off."),
     ] = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=200, help="How much of what it learnt beside its base: 0 is the base. [default: 100]"
+        ),
+    ] = None,
     size: Annotated[
         str | None, typer.Option(help="Of the files: WIDTHxHEIGHT in pixels, or one side.")
     ] = None,
@@ -62,7 +69,7 @@ def command(
     chosen = {name: value for name, value in choices.items() if value is not None}
     if (prompt is None) == (again is None):
         raise PromptError("`pictura imagine` needs a PROMPT, or --from PICTURE; it got neither or both.")
-    if again is not None and (chosen or model is not None):
+    if again is not None and (chosen or model is not None or strength is not None):
         raise ConfigError("--from paints with the settings of that picture; leave the other settings out.")
 
     from pictura import load, repaint  # heavy: numpy, onnxruntime
@@ -74,7 +81,8 @@ def command(
             if prompt is None:
                 pictures = [repaint(str(again), device=device, on_step=on_step)]
             else:
-                painter = load(model or "default", device=device)
+                chosen_strength = AS_LEARNT if strength is None else strength
+                painter = load(model or "default", device=device, strength=chosen_strength)
                 pictures = painter.paint(prompt, on_step=on_step, **chosen)
                 notices = painter.notices(prompt)
         stem = free_stem(out, f"{slug(pictures[0].prompt)}-{pictures[0].seed}")
@@ -196,6 +204,8 @@ def _tell(result: dict[str, Any]) -> None:
     paths = [*result["pictures"], *([result["grid"]] if result["grid"] else [])]
     settings = result["settings"]
     facts = [f"seed {result['seed']}", f"{result['elapsed_s']:.1f} s", f"model {result['model']}"]
+    if settings.get("strength", AS_LEARNT) != AS_LEARNT:
+        facts.append(f"strength {settings['strength']:g}")
     if settings.get("painted_size") != settings.get("size"):
         facts.append("painted at {}x{}, scaled to {}x{}".format(*settings["painted_size"], *settings["size"]))
     typer.echo("\n".join([*paths, " · ".join(facts)]))

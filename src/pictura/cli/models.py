@@ -24,7 +24,7 @@ def command(
     if as_json:
         typer.echo(json.dumps([describe(model) for model in models], indent=2))
         return
-    head = ("name", "family", "kind", "MB", "licence", "scores", "path")
+    head = ("name", "family", "kind", "MB", "learnt MB", "licence", "scores", "path")
     rows = [head, *(_row(model) for model in models)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -43,6 +43,7 @@ def describe(model: "ModelInfo") -> dict[str, Any]:
         "family": model.family,
         "kind": model.kind,
         "size_mb": model.size_mb,
+        "delta_mb": model.delta_mb,
         "licence": model.licence,
         "metrics": dict(model.metrics),
         "path": str(model.path),
@@ -52,8 +53,9 @@ def describe(model: "ModelInfo") -> dict[str, Any]:
 def _row(model: "ModelInfo") -> tuple[str, ...]:
     said = ((name, _headline(value)) for name, value in model.metrics.items())
     scores = " ".join(f"{name}={value:.4g}" for name, value in said if value is not None)
-    size = f"{model.size_mb:.1f}"
-    return model.name, model.family, model.kind, size, model.licence, scores or "-", str(model.path)
+    learnt = f"{model.delta_mb:.1f}" if model.deltas else "-"
+    sizes = f"{model.size_mb:.1f}", learnt
+    return model.name, model.family, model.kind, *sizes, model.licence, scores or "-", str(model.path)
 
 
 def _headline(value: Any) -> float | None:

@@ -86,6 +86,8 @@ class Backend(Protocol):
 
     latent_channels: int
     device: str
+    strength: float
+    """Of what was learnt on top of the base, in percent."""
 
     def asarray(self, array: NDArray[np.float32]) -> Array:
         """Move a numpy array to where the network computes."""

@@ -9,7 +9,7 @@ Letters P prompts, S seeds, I pictures of each prompt and seed.
 import hashlib
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from pictura.evaluate.sources import PictureSet, hash_files
 from pictura.pipeline import Painter, load
 from pictura.runtime.onnx_backend import OnnxBackend, available_cores
 from pictura.store.metadata import read_metadata
-from pictura.store.models import ModelInfo, read_model
+from pictura.store.models import AS_LEARNT, ModelInfo, read_model
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is done, how much of it is done, how much there is)."""
@@ -46,6 +46,7 @@ def paint_benchmark(
     *,
     images: int,
     seeds: int,
+    strength: float = AS_LEARNT,
     device: str = "auto",
     processes: int | None = None,
     on_progress: Progress | None = None,
@@ -58,18 +59,22 @@ def paint_benchmark(
         folder: for the folder of this model's pictures.
         images: pictures of each prompt and seed.
         seeds: how many seeds, 0 to `seeds` - 1.
+        strength: of what the model learnt, as in `pipeline.load`; another than 100 stands in the set's name.
         device: as in `pipeline.load`.
         processes: that paint side by side on a CPU; None takes one a core.
         on_progress: told of pictures painted.
 
     Raises:
         ModelError: the model is damaged or does not paint.
+        ConfigError: the model cannot be loaded at this strength.
         PromptError: a prompt cannot be painted.
         StorageError: the pictures cannot be written.
     """
-    h, w = model.grids[0] if model.grids else (0, 0)
+    settings = _settings(model, strength)
+    h, w = model.grids[0]
     size = (w * model.factor, h * model.factor)
-    own = folder / f"{model.name}-{model.hash[:10]}-{_settings_key(model)}"
+    name = model.name if strength == AS_LEARNT else f"{model.name}@{strength:g}"
+    own = folder / f"{name}-{model.hash[:10]}-{_key(settings)}"
     jobs = [
         _Job(
             prompt=prompt.text,
@@ -81,22 +86,22 @@ def paint_benchmark(
         for seed in range(seeds)
     ]
     total = len(jobs) * images
-    missing = [(job, gone) for job in jobs if (gone := _missing(job, model))]
+    missing = [(job, gone) for job in jobs if (gone := _missing(job, model, settings))]
     done = total - sum(len(gone) for _, gone in missing)
     tell = on_progress or (lambda *_: None)
-    what = f"painting with {model.name}"
+    what = f"painting with {name}"
     tell(what, done, total)
     start = time.perf_counter()
     used = {"device": "none", "processes": 0}
     if missing:
         model.verify()
-        for number, by in _paint(model, missing, device, processes):
+        for number, by in _paint(model, strength, missing, device, processes):
             done, used = done + number, by
             tell(what, done, total)
     seconds = time.perf_counter() - start
     paths = tuple(path for job in jobs for path in job.paths)
     return PictureSet(
-        name=model.name,
+        name=name,
         kind="model",
         paths=paths,
         images=images,
@@ -108,7 +113,7 @@ def paint_benchmark(
             **used,
             "num_painted": sum(len(gone) for _, gone in missing),
             "seconds": round(seconds, 2),
-            "settings": _settings(model),
+            "settings": settings,
         },
     )
 
@@ -118,19 +123,21 @@ def noise_seed(prompt: Prompt, seed: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed} {prompt.text}".encode()).digest()[:4], "big")
 
 
-def _settings(model: ModelInfo) -> dict[str, Any]:
+def _settings(model: ModelInfo, strength: float) -> dict[str, Any]:
     advised = model.sampling
+    model.check_strength(strength)
     found = {name: getattr(advised, name) for name in _SETTINGS}
-    return {**found, "guidance_interval": list(advised.guidance_interval)}
+    found["guidance_interval"] = list(advised.guidance_interval)
+    return {**found, "strength": strength} if model.deltas else found
 
 
-def _settings_key(model: ModelInfo) -> str:
-    return hashlib.sha256(repr(_settings(model)).encode()).hexdigest()[:6]
+def _key(settings: Mapping[str, Any]) -> str:
+    return hashlib.sha256(repr(settings).encode()).hexdigest()[:6]
 
 
-def _missing(job: _Job, model: ModelInfo) -> tuple[int, ...]:
+def _missing(job: _Job, model: ModelInfo, settings: Mapping[str, Any]) -> tuple[int, ...]:
     """Numbers of the pictures that are not there, or were painted otherwise."""
-    wanted = {**_settings(model), "size": list(job.size)}
+    wanted = {**settings, "size": list(job.size)}
     gone = []
     for i, path in enumerate(job.paths):
         try:
@@ -150,12 +157,16 @@ def _missing(job: _Job, model: ModelInfo) -> tuple[int, ...]:
 
 
 def _paint(
-    model: ModelInfo, missing: Sequence[tuple[_Job, tuple[int, ...]]], device: str, processes: int | None
+    model: ModelInfo,
+    strength: float,
+    missing: Sequence[tuple[_Job, tuple[int, ...]]],
+    device: str,
+    processes: int | None,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Paint; yields (pictures written, what painted) after each job."""
     count = processes or max(1, min(available_cores(), len(missing) // 8))
     if device != "cpu":
-        painter = load(model.path, device=device)
+        painter = load(model.path, device=device, strength=strength)
         if painter.device != "cpu" or count == 1:
             for job, gone in missing:
                 yield _paint_job(painter, job, gone), {"device": painter.device, "processes": 1}
@@ -164,13 +175,12 @@ def _paint(
         raise DeviceError(f"The device {device!r} is not there.")
     used = {"device": "cpu", "processes": count}
     if count == 1:
-        painter = load(model.path, device="cpu")
+        painter = load(model.path, device="cpu", strength=strength)
         for job, gone in missing:
             yield _paint_job(painter, job, gone), used
         return
-    pool = ProcessPoolExecutor(
-        count, multiprocessing.get_context("spawn"), initializer=_open_painter, initargs=(model.path,)
-    )
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(count, spawn, initializer=_open_painter, initargs=(model.path, strength))
     try:
         for future in as_completed([pool.submit(_paint_here, job, gone) for job, gone in missing]):
             yield future.result(), used
@@ -193,10 +203,10 @@ _painter: Painter | None = None
 """Of a process of the pool."""
 
 
-def _open_painter(folder: Path) -> None:
+def _open_painter(folder: Path, strength: float) -> None:
     global _painter
     model = read_model(folder)
-    _painter = Painter(model, OnnxBackend(model, num_threads=1))
+    _painter = Painter(model, OnnxBackend(model, num_threads=1, strength=strength))
 
 
 def _paint_here(job: _Job, gone: tuple[int, ...]) -> int:

@@ -16,15 +16,16 @@ CARD = "README.md"
 _SECTION = re.compile(r"^## Metrics\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
 
-def check_recordable(benchmark: Benchmark, *, folders: bool) -> None:
+def check_recordable(benchmark: Benchmark, *, folders: bool, strengths: bool = False) -> None:
     """Refuse what does not belong on a card.
 
     Args:
         benchmark: what was, or is to be, asked.
         folders: whether pictures of `--pictures` are among what is scored.
+        strengths: whether a model paints at another strength than it does by itself.
 
     Raises:
-        ConfigError: this is not GlyphBench, not the whole of it, or there are such pictures.
+        ConfigError: this is not GlyphBench, not the whole of it, or there is one of these.
     """
     if benchmark.name != GLYPHBENCH:
         raise ConfigError(f"--record writes scores of {GLYPHBENCH}; got {benchmark.name}. Leave it out.")
@@ -34,6 +35,10 @@ def check_recordable(benchmark: Benchmark, *, folders: bool) -> None:
         )
     if folders:
         raise ConfigError("--record writes into model folders, and pictures of --pictures have none.")
+    if strengths:
+        raise ConfigError(
+            "--record writes scores of models as they paint by themselves; leave @STRENGTH out."
+        )
 
 
 def record(found: Evaluation, row: Row, model: ModelInfo) -> ModelInfo:

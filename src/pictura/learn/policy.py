@@ -14,7 +14,7 @@ from torch import Tensor
 from pictura.core.errors import ConfigError
 from pictura.core.registry import Registry
 from pictura.core.types import Conditioning
-from pictura.store.models import ModelInfo
+from pictura.store.models import AS_LEARNT, ModelInfo
 
 POLICIES = Registry(
     "family that learns from rewards",
@@ -45,7 +45,7 @@ class Policy(Protocol):
         ...
 
 
-def load_policy(model: ModelInfo, device: torch.device, *, strength: float = 1.0) -> Policy:
+def load_policy(model: ModelInfo, device: torch.device, *, strength: float = AS_LEARNT) -> Policy:
     """Load a model to learn with.
 
     Raises:

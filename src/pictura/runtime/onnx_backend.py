@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pictura.core.errors import ModelError
 from pictura.core.types import Conditioning
-from pictura.store.models import ModelInfo
+from pictura.store.models import AS_LEARNT, ModelInfo
 from pictura.store.weights import read_weights
 
 Floats = NDArray[np.float32]
@@ -31,18 +31,20 @@ class OnnxBackend:
 
     device = "cpu"
 
-    def __init__(self, model: ModelInfo, *, num_threads: int | None = None, strength: float = 1.0) -> None:
+    def __init__(
+        self, model: ModelInfo, *, num_threads: int | None = None, strength: float = AS_LEARNT
+    ) -> None:
         """Load the graphs of `model`.
 
         Args:
             model: whose files were verified.
             num_threads: threads of one network call; None measures which number is fastest.
-            strength: factor of the low-rank changes that the folder may hold.
+            strength: of the low-rank changes that the folder may hold, in percent.
 
         Raises:
             ModelError: a graph or the weights cannot be loaded.
         """
-        self._model = model
+        self._model, self.strength = model, strength
         self.latent_channels = int(model.manifest["network"]["latent_channels"])
         weights = read_weights(model.path, strength=strength)
         if num_threads is None:

@@ -87,6 +87,7 @@ def a1111_parameters(metadata: Mapping[str, Any]) -> str:
         "Steps": settings["num_steps"],
         "Sampler": settings["solver"],
         "CFG scale": settings["guidance_scale"],
+        **({"Strength": f"{settings['strength']:g}"} if "strength" in settings else {}),
         "Seed": metadata["seed"],
         "Image": metadata["index"] + 1,
         "Size": f"{width}x{height}",

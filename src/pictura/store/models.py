@@ -18,18 +18,26 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from pictura.core.errors import ModelError, ModelNotFoundError, did_you_mean
+from pictura.core.errors import ConfigError, ModelError, ModelNotFoundError, did_you_mean
 
 SHOWN = ("README.md", "samples.png")
 """Files for people: the card and its pictures. Painting needs none of them."""
-TOLD = ("format", "name", "created", "pictura_version", "licence", "data", "metrics", "recipe", "files")
+TOLD = ("format", "name", "created", "pictura_version", "licence", "data", "metrics", "recipe", "learnt")
 """Fields of model.json for people and bookkeeping; every other one changes what the model does."""
 FORMAT = 1
 """Version of the model folder's layout that this Pictura reads and writes."""
 MANIFEST = "model.json"
+DELTA = "delta.safetensors"
+"""What was learnt on top of the weights."""
+DELTAS = "delta*.safetensors"
+"""What the names of such files look like; a model that learnt twice has two."""
+AS_LEARNT = 100.0
+"""Strength, in percent of what was learnt, at which a model paints unless told otherwise."""
+MAX_STRENGTH = 200.0
 KINDS = ("painter", "part")
 ALIASES = {"default": "flow"}
 EMBEDDED = Path(__file__).resolve().parents[1] / "models"
@@ -92,12 +100,43 @@ class ModelInfo:
             )
         return self.advised
 
+    @property
+    def deltas(self) -> tuple[str, ...]:
+        """Its files of what was learnt on top of the base; none for a base."""
+        return tuple(name for name in sorted(self.files) if fnmatch(name, DELTAS))
+
+    @property
+    def delta_mb(self) -> float | None:
+        """Size of these; None for a base."""
+        found = [path.stat().st_size for path in map(self.path.joinpath, self.deltas) if path.is_file()]
+        return round(sum(found) / 1e6, 2) if self.deltas else None
+
+    def check_strength(self, strength: float) -> None:
+        """Refuse a strength at which this model cannot be loaded.
+
+        Raises:
+            ConfigError: it is out of range, or the model is a base that nothing was learnt on top of.
+        """
+        if not 0 <= strength <= MAX_STRENGTH:
+            raise ConfigError(
+                f"strength must be from 0 (the base) over {AS_LEARNT:g} (as learnt) to {MAX_STRENGTH:g}; "
+                f"got {strength:g}."
+            )
+        if strength != AS_LEARNT and not self.deltas:
+            raise ConfigError(
+                f"strength must be {AS_LEARNT:g} for the model {self.name!r}, for nothing was learnt on top "
+                f"of it; got {strength:g}. `pictura models` shows of which something was."
+            )
+
     def verify(self) -> None:
         """Compare every file with its hash.
 
         Raises:
-            ModelError: a file is missing, cannot be read, or differs.
+            ModelError: a file is missing, cannot be read, or differs, or there is a delta that is not listed.
         """
+        for path in sorted(self.path.glob(DELTAS)):
+            if path.name not in self.files:
+                raise ModelError(f"{path} is not listed in {MANIFEST}. Remove it, or export the model again.")
         for name, expected in self.files.items():
             path = self.path / name
             if not path.is_file():
@@ -219,7 +258,7 @@ def _info(folder: Path, manifest: dict[str, Any]) -> ModelInfo:
     paints = kind == "painter"
     files = {str(name): str(digest) for name, digest in manifest["files"].items()}
     needed = sorted(f"{name} {digest}" for name, digest in files.items() if name not in SHOWN)
-    works = {name: value for name, value in manifest.items() if name not in TOLD}
+    works = {name: value for name, value in manifest.items() if name not in (*TOLD, "files")}
     needed.append(json.dumps(works, sort_keys=True))
     sizes = [path.stat().st_size for path in folder.iterdir() if path.is_file()]
     return ModelInfo(

@@ -1,7 +1,8 @@
 """A model's weights: `weights.safetensors` (fp16) plus learnt low-rank changes, to fp32 arrays by name.
 
-Source  Hu et al. 2021, LoRA (arXiv:2106.09685): W = W_0 + strength * up @ down.
+Source  Hu et al. 2021, LoRA (arXiv:2106.09685): W = W_0 + strength / 100 * up @ down.
 Letters r rank.
+Units   strength in percent: 0 the base, 100 as learnt, above 100 more of it.
 """
 
 from pathlib import Path
@@ -12,17 +13,18 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from pictura.core.errors import ModelError
+from pictura.store.models import AS_LEARNT, DELTAS
 
 WEIGHTS = "weights.safetensors"
 
 
-def read_weights(folder: Path, *, strength: float = 1.0) -> dict[str, NDArray[np.float32]]:
+def read_weights(folder: Path, *, strength: float = AS_LEARNT) -> dict[str, NDArray[np.float32]]:
     """Read the weights of a model folder.
 
     Args:
         folder: with `weights.safetensors` and perhaps files ``delta*.safetensors``, which hold pairs
             ``NAME.down`` (r, in) and ``NAME.up`` (out, r).
-        strength: factor of the changes; 0 leaves the weights as they were.
+        strength: of the changes; at 0 they are not even read.
 
     Returns:
         Name to fp32 array.
@@ -31,7 +33,7 @@ def read_weights(folder: Path, *, strength: float = 1.0) -> dict[str, NDArray[np
         ModelError: a file cannot be read, or a change does not fit the weights.
     """
     weights = {name: array.astype(np.float32) for name, array in _read(folder / WEIGHTS).items()}
-    for path in sorted(folder.glob("delta*.safetensors")):
+    for path in sorted(folder.glob(DELTAS)) if strength else ():
         delta = _read(path)
         for name in sorted({key.rpartition(".")[0] for key in delta}):
             _add(weights, name, delta, strength, path)
@@ -63,4 +65,4 @@ def _add(
             f"which do not multiply to {rows.shape}."
         )
     change = up.astype(np.float32) @ down.astype(np.float32)
-    weights[name] = weight + np.float32(strength) * change.reshape(weight.shape)
+    weights[name] = weight + np.float32(strength / AS_LEARNT) * change.reshape(weight.shape)

@@ -16,7 +16,7 @@ from pictura.core.types import Conditioning
 from pictura.encode.autoencoder import Autoencoder, AutoencoderConfig
 from pictura.encode.text_encoder import TextEncoder, TextEncoderConfig
 from pictura.families.flow.model import FlowConfig, FlowTransformer
-from pictura.store.models import ModelInfo
+from pictura.store.models import AS_LEARNT, ModelInfo
 from pictura.store.weights import read_weights
 
 GROUP = 4
@@ -47,7 +47,7 @@ class FlowParts(nn.Module):
         self.autoencoder = autoencoder
 
     @classmethod
-    def from_folder(cls, model: ModelInfo, *, strength: float = 1.0) -> "FlowParts":
+    def from_folder(cls, model: ModelInfo, *, strength: float = AS_LEARNT) -> "FlowParts":
         """Build the networks of a model folder with its weights, in fp32 on the CPU.
 
         Raises:
@@ -76,7 +76,7 @@ class TorchBackend:
         model: ModelInfo,
         *,
         device: str = "cuda",
-        strength: float = 1.0,
+        strength: float = AS_LEARNT,
         compile: bool = False,  # noqa: A002
     ) -> None:
         """Load the networks of `model`.
@@ -84,7 +84,7 @@ class TorchBackend:
         Args:
             model: whose files were verified.
             device: ``cuda`` or ``cpu``.
-            strength: factor of the low-rank changes that the folder may hold.
+            strength: of the low-rank changes that the folder may hold, in percent.
             compile: let torch compile the network: half a minute once, then faster; for many pictures.
 
         Raises:
@@ -95,7 +95,7 @@ class TorchBackend:
             raise DeviceError(
                 "Device 'cuda' was asked for, but torch finds no CUDA device. Use device='cpu'."
             )
-        self.device = device
+        self.device, self.strength = device, strength
         parts = FlowParts.from_folder(model, strength=strength).to(device)
         self._parts = parts
         self._network = torch.compile(parts.network) if compile else parts.network

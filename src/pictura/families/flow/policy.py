@@ -15,7 +15,7 @@ from torch import Tensor
 from pictura.core.types import Conditioning
 from pictura.encode.tokenizer import Tokenizer
 from pictura.families.flow.backend import FlowParts
-from pictura.store.models import ModelInfo
+from pictura.store.models import AS_LEARNT, ModelInfo
 
 _NETWORK = "network."
 
@@ -43,13 +43,15 @@ class FlowPolicy:
         }
 
     @classmethod
-    def from_model(cls, model: ModelInfo, device: torch.device, *, strength: float = 1.0) -> "FlowPolicy":
+    def from_model(
+        cls, model: ModelInfo, device: torch.device, *, strength: float = AS_LEARNT
+    ) -> "FlowPolicy":
         """Load a painter of the flow family.
 
         Args:
             model: whose files were verified.
             device: where it computes.
-            strength: factor of the low-rank changes that the folder may hold.
+            strength: of the low-rank changes that the folder may hold, in percent.
 
         Raises:
             ModelError: the weights do not fit.
