@@ -4,19 +4,29 @@ Every table of the file is one dataclass below; a key that none of them has is a
 nearest one, so that a misspelt setting never passes as a default.
 """
 
-import dataclasses
 import re
 import tomllib
-import types
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pictura.core.errors import ConfigError, did_you_mean
+from pictura.core.tables import from_table, to_table
 from pictura.store.models import Sampling
 
-T = TypeVar("T")
+__all__ = [
+    "SAMPLING",
+    "TASKS",
+    "DataSettings",
+    "LogSettings",
+    "ModelSettings",
+    "Recipe",
+    "TrainingSettings",
+    "from_table",
+    "load_recipe",
+    "read_toml",
+    "to_table",
+]
 
 TASKS = {
     "flow": "pictura.train.flow:build",
@@ -67,7 +77,8 @@ class ModelSettings:
     autoencoder_config: dict[str, Any] = field(default_factory=dict)
     """`autoencoder`: settings other than the defaults."""
     judge: dict[str, Any] = field(default_factory=dict)
-    """`judge`: `kind` (`detector` or `inquirer`) and settings of its network."""
+    """`judge`: `kind` (`detector` or `inquirer`), `painter` (a model that paints some pictures anew) and settings of the
+    network."""
     clip: dict[str, Any] = field(default_factory=dict)
     """`clip`: settings of its networks."""
     init_from: str = ""
@@ -176,67 +187,18 @@ def load_recipe(path: Path) -> Recipe:
     Raises:
         ConfigError: the file is missing, is no TOML, or has a key or value that no setting allows.
     """
+    return from_table(Recipe, read_toml(path), str(path))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a recipe file.
+
+    Raises:
+        ConfigError: it is missing or no TOML.
+    """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"The recipe {path} cannot be read ({error.strerror}).") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"The recipe {path} is not valid TOML: {error}.") from error
-    return from_table(Recipe, table, str(path))
-
-
-def from_table(cls: type[T], table: dict[str, Any], where: str) -> T:
-    """Build the dataclass `cls` from a table of a TOML or JSON file.
-
-    Args:
-        cls: a dataclass; fields that are dataclasses themselves are read from sub-tables.
-        table: names and values.
-        where: opens every message ("recipe.toml [training]").
-
-    Raises:
-        ConfigError: an unknown key, a missing key or a value of the wrong type.
-    """
-    hints = typing.get_type_hints(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    values = {}
-    for key, value in table.items():
-        if key not in fields:
-            raise ConfigError(f"{where}: there is no setting {key!r}. {did_you_mean(key, fields)}")
-        values[key] = _checked(hints[key], value, f"{where}: {key}")
-    for name, one in fields.items():
-        required = one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
-        if required and name not in values:
-            raise ConfigError(f"{where}: the setting {name!r} is missing.")
-    return cls(**values)
-
-
-def to_table(settings: Any) -> dict[str, Any]:
-    """The inverse of `from_table`, of plain values that JSON can hold."""
-    return dataclasses.asdict(settings)
-
-
-def _checked(hint: Any, value: Any, where: str) -> Any:
-    if isinstance(hint, types.UnionType):  # something, or None
-        if value is None:
-            return None
-        hint = next(a for a in typing.get_args(hint) if a is not type(None))
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        if not isinstance(value, dict):
-            raise ConfigError(f"{where} must be a table; got {value!r}.")
-        return from_table(hint, value, where)
-    origin = typing.get_origin(hint)
-    if origin is tuple:
-        arguments = typing.get_args(hint)
-        if not isinstance(value, (list, tuple)):
-            raise ConfigError(f"{where} must be a list; got {value!r}.")
-        if arguments[-1] is Ellipsis:
-            return tuple(_checked(arguments[0], v, where) for v in value)
-        if len(value) != len(arguments):
-            raise ConfigError(f"{where} must be a list of {len(arguments)} values; got {value!r}.")
-        return tuple(_checked(a, v, where) for a, v in zip(arguments, value, strict=True))
-    kind = origin or hint
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ConfigError(f"{where} must be of type {kind.__name__}; got {value!r}.")
-    return value
