@@ -11,7 +11,8 @@
     ├── MissingExtraError    a part of Pictura is not installed
     ├── DeviceError          the asked-for device is not there
     ├── StorageError         a file cannot be written or opened (disk full, no permission)
-    └── TrainingError        a training run cannot go on (diverged, bad checkpoint)
+    ├── TrainingError        a training run cannot go on (diverged, bad checkpoint)
+    └── RewardError          a reward failed, gave too few numbers, or did not answer in time
 
 A message says where, what was expected, what came, what to do, in at most two sentences. Anything
 else that is raised is a bug of ours.
@@ -116,6 +117,14 @@ class TrainingError(PicturaError):
     code = "training_failed"
     http_status = 500
     exit_code = 10
+
+
+class RewardError(PicturaError):
+    """A reward failed, gave something else than one number for each picture, or did not answer in time."""
+
+    code = "bad_reward"
+    http_status = 502
+    exit_code = 11
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
