@@ -47,6 +47,11 @@ class Algorithm(Protocol):
         ...
 
     @property
+    def compares(self) -> bool:
+        """Whether it learns from how rewards differ inside a group."""
+        ...
+
+    @property
     def differentiable(self) -> bool:
         """Whether it needs the gradient of the reward."""
         ...
