@@ -10,6 +10,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 import torch
+from torch import Tensor
 
 from pictura.core.errors import DeviceError
 
@@ -63,6 +64,25 @@ def largest(numbers: Sequence[float], process: Process) -> list[float]:
     table = torch.tensor(numbers, dtype=torch.float64, device=process.device)
     torch.distributed.all_reduce(table, op=torch.distributed.ReduceOp.MAX)
     return table.tolist()
+
+
+def summed(numbers: Tensor, process: Process) -> Tensor:
+    """The sum of a tensor over all processes, in each of them, on the device where it is."""
+    if process.num_processes == 1:
+        return numbers
+    table = numbers.to(process.device, copy=True)
+    torch.distributed.all_reduce(table)
+    return table.to(numbers.device)
+
+
+def gathered(rows: Tensor, process: Process) -> Tensor:
+    """The rows of all processes below each other, in each of them; all have the same shape."""
+    if process.num_processes == 1:
+        return rows
+    mine = rows.to(process.device).contiguous()
+    tables = [torch.empty_like(mine) for _ in range(process.num_processes)]
+    torch.distributed.all_gather(tables, mine)
+    return torch.cat(tables).to(rows.device)
 
 
 class StopSignals:

@@ -1,0 +1,62 @@
+"""`pictura learn`: a recipe in, a painter that earns more of its reward out."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def command(
+    recipe: Annotated[Path, typer.Argument(help="The recipe, a TOML file.")],
+    max_minutes: Annotated[
+        float, typer.Option(help="End this stretch after so many minutes; 0 = the recipe's.", min=0)
+    ] = 0.0,
+    runs: Annotated[Path, typer.Option(help="Folder in which runs are kept.")] = Path("runs"),
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="What computes.")] = "auto",
+    threads: Annotated[int, typer.Option(help="CPU threads of each process; 0 = torch's choice.", min=0)] = 0,
+    reward: Annotated[
+        list[str] | None,
+        typer.Option(help="A reward of your own, my_module:score, instead of the recipe's; may be repeated."),
+    ] = None,
+    export: Annotated[bool, typer.Option(help="Write the report and the learnt model at the end.")] = True,
+) -> None:
+    """Let a model learn from rewards by RECIPE; run it again to go on where it stopped."""
+    from pictura.learn.loop import Run
+    from pictura.learn.recipe import load_learn_recipe
+    from pictura.train.distributed import join
+
+    settings = load_learn_recipe(recipe, rewards=tuple({"name": name} for name in reward or ()))
+    with join(device, threads=threads) as process:
+        folder = runs / settings.name
+        run = Run(settings, recipe.resolve().parent, folder, process)
+        if process.leads:
+            if run.held_out.scores.note:
+                typer.echo(run.held_out.scores.note, err=True)
+            if run.step:
+                typer.echo(f"Going on from update {run.step}.", err=True)
+        end = run.learn(max_minutes=max_minutes)
+        if not process.leads:
+            return
+    again = _again(recipe, runs, max_minutes, reward)
+    told = {
+        "updates": "All updates are done.",
+        "minutes": f"The minutes are over. Go on with: {again}",
+        "interrupt": f"Stopped and saved. Go on with: {again}",
+        "guard": f"A guard stopped it: {end.reason}.",
+    }[end.kind]
+    typer.echo(f"{folder}: update {run.step}, {run.seconds / 60:.0f} min of learning. {told}")
+    if end.kind == "interrupt":
+        raise typer.Exit(130)
+    if export:
+        ...
+    if end.kind == "guard":
+        raise typer.Exit(10)
+
+
+def _again(recipe: Path, runs: Path, max_minutes: float, rewards: list[str] | None) -> str:
+    """The command that goes on."""
+    options = [("--runs", runs if runs != Path("runs") else ""), ("--max-minutes", max_minutes or "")]
+    options += [("--reward", name) for name in rewards or ()]
+    chosen = [str(word) for name, value in options if value for word in (name, value)]
+    return shlex.join(["pictura", "learn", str(recipe), *chosen])

@@ -1,0 +1,57 @@
+"""Checkpoints of learning: those of training (`train/checkpoint.py`) with other contents.
+
+Weights are tables of values (`learn/weights.py`): ``values`` as learnt, ``old`` and ``ema`` (their slow copy
+and average), ``reference``. `config` holds the recipe, the model it starts from, and what guards and tests
+remember; `validation` the total of the held-out scores, higher is better.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pictura.core.errors import ConfigError
+from pictura.learn.recipe import LearnRecipe
+from pictura.learn.weights import Full, Learnable, LowRank, Values
+from pictura.train import checkpoint as checkpoints
+
+
+def make_learnable(recipe: LearnRecipe, base: Mapping[str, Tensor]) -> Learnable:
+    """What the recipe lets learn, of the weights `base`."""
+    if recipe.model.weights == "full":
+        return Full(base)
+    return LowRank(base, rank=recipe.model.rank, seed=recipe.seed)
+
+
+def read_start(where: Path, model_hash: str, device: str) -> Values:
+    """What an earlier run of learning came to: the average of its newest checkpoint.
+
+    Raises:
+        ConfigError: there is none, or it learnt on another model.
+        TrainingError: the checkpoint is damaged.
+    """
+    folder = checkpoints.find_latest(where)
+    if folder is None:
+        raise ConfigError(f"model.start is {where}, which holds no checkpoint of `pictura learn`.")
+    saved = checkpoints.load(folder, device=device)
+    theirs = saved.config.get("model", {}).get("hash")
+    if "ema" not in saved.weights or theirs != model_hash:
+        raise ConfigError(f"model.start is {where}, which did not learn on the model of this recipe.")
+    return saved.weights["ema"]
+
+
+@torch.no_grad()
+def take(values: Values, saved: Mapping[str, Tensor], where: Path) -> None:
+    """Copy saved values into those of a run.
+
+    Raises:
+        ConfigError: they are of another shape: other weights are learnt, or of another rank.
+    """
+    if {k: v.shape for k, v in values.items()} != {k: v.shape for k, v in saved.items()}:
+        raise ConfigError(
+            f"{where} holds {len(saved)} values of other names or shapes than the {len(values)} of the "
+            f"recipe: model.weights and model.rank must be those that it learnt with."
+        )
+    for name, value in values.items():
+        value.copy_(saved[name])
