@@ -15,8 +15,6 @@ from pictura.train.judge import (
     colour_loss,
     detector_loss,
     inquirer_loss,
-    shuffle,
-    turn,
 )
 from tests.data.scene_kit import open_holdouts, tiny_pack, tiny_world
 
@@ -90,27 +88,6 @@ def test_an_unsaid_colour_may_be_the_thing_s_own_or_natural_but_no_other() -> No
     unsaid = torch.tensor([-1])
     losses = [float(colour_loss(20 * torch.eye(3)[[k]], unsaid, natural)) for k in range(3)]
     assert losses == pytest.approx([0.0, 19.3, 0.0], abs=0.1)
-
-
-def test_a_turned_picture_takes_its_centres_along() -> None:
-    images = torch.zeros(16, 3, 64, 64)
-    images[:, :, 12:17, 40:45] = 1
-    centres = torch.tensor([[[42.5 / 64, 14.5 / 64]]]).expand(16, 1, 2)
-    turned, moved = turn(images, centres, np.random.default_rng(0))
-    mass = turned.mean(dim=1)
-    total = mass.sum(dim=(1, 2))
-    steps = (torch.arange(64) + 0.5) / 64
-    x, y = (mass.sum(dim=1) @ steps) / total, (mass.sum(dim=2) @ steps) / total
-    assert torch.stack([x, y], dim=1) == pytest.approx(moved[:, 0], abs=0.01)
-    assert float((moved - centres).abs().max()) > 0.02
-
-
-def test_a_shuffled_picture_keeps_its_pixels_and_loses_their_places() -> None:
-    images = torch.rand(2, 3, 32, 48)
-    mixed = shuffle(images, np.random.default_rng(0))
-    assert mixed.shape == images.shape
-    assert not torch.equal(mixed, images)
-    assert torch.equal(mixed.flatten().sort().values, images.flatten().sort().values)
 
 
 @pytest.mark.parametrize("kind", ["detector", "inquirer"])

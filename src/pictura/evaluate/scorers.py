@@ -68,7 +68,7 @@ class Clip(Protocol):
 
 
 class FeatureNet(Protocol):
-    """A network whose features tell sets of pictures apart (`pictura.evaluate.nets`)."""
+    """A network whose features tell sets of pictures apart (`pictura.evaluate.feature_nets`)."""
 
     name: str
     hash: str

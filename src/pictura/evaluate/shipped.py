@@ -4,8 +4,8 @@ import torch
 
 from pictura.core.errors import DeviceError
 from pictura.encode.clip.load import ClipModel
+from pictura.evaluate.feature_nets import random_net
 from pictura.evaluate.judges import NETS, load_judge
-from pictura.evaluate.nets import random_net
 from pictura.evaluate.runner import Scorers
 from pictura.evaluate.scorers import ClipScorer, FeatureScorer, Floats, Judge, JudgeScorer, TowerScorer
 

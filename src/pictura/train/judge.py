@@ -1,7 +1,8 @@
 """What judges learn: to say what is in a scene whose truth is known, drawn well or badly.
 
-Pictures are turned, blurred, dimmed and passed through a painter's autoencoder with noise on the latent, so
-that a judge reads generated pictures too; some are cut to pieces and shuffled, and hold nothing then.
+Pictures are turned, bent, blurred, dimmed and passed through a painter's autoencoder with noise on the
+latent, so that a judge reads generated pictures too; some are cut to pieces, melted or painted anew from
+nearly pure noise, and hold nothing then: the colours of a thing are not the thing.
 
 Letters B batch, M things in a picture at most, T things, K colours, W words.
 """
@@ -24,9 +25,10 @@ from pictura.data.colours import COLOURS
 from pictura.data.scenes import Scene, SceneSource
 from pictura.data.world import World
 from pictura.encode.autoencoder import Autoencoder, AutoencoderConfig
-from pictura.encode.judges.detector import STRIDE, Detections, Detector, DetectorConfig
+from pictura.encode.judges.detector import Detections, Detector, DetectorConfig
 from pictura.encode.judges.inquirer import Answers, Inquirer, InquirerConfig
 from pictura.encode.tokenizer import Tokenizer
+from pictura.train.damage import Repainter, melt, shuffle, spoil, turn
 from pictura.train.materials import Materials
 from pictura.train.recipe import Recipe, from_table
 from pictura.train.start import Start, part, read_start, require
@@ -35,6 +37,7 @@ MOST = 4
 NOTHING, STRANGER = -1, -2
 """In place of a thing's number: no object, and one that is none of the world's things."""
 NEEDS_TRUTH = "A judge learns from pictures whose truth is known: data.kind must be 'scenes'."
+_BROKEN = 0.03  # of the pictures are cut to pieces, and as many are melted
 _RARE = 3  # words of fewer pack names are not learnt
 
 
@@ -174,6 +177,7 @@ class JudgeTask:
         words: Sequence[str],
         autoencoder: Autoencoder | None,
         device: torch.device,
+        repainter: Repainter | None = None,
     ) -> None:
         """Keep the parts.
 
@@ -184,8 +188,10 @@ class JudgeTask:
             words: of pack names, in the order of the words head.
             autoencoder: of a painter, through which some of the pictures go.
             device: where it computes.
+            repainter: paints some of the pictures anew.
         """
         self.module, self.device, self.autoencoder = module, device, autoencoder
+        self._repainter = repainter
         self._config = dict(config)
         self._things = {phrase: i for i, phrase in enumerate(things)}
         self._words = {word: i for i, word in enumerate(words)}
@@ -237,18 +243,17 @@ class JudgeTask:
         truth = [torch.from_numpy(a).to(self.device) for a in (things, centres, colours, words, named)]
         if self.module.training:
             images, truth[1] = turn(images, truth[1], rng)
-            images = self._repaint(images, rng)
+            images = self._through_the_autoencoder(images, rng)
+            images, gone = self._ruin(images, batch, rng)
             images = spoil(images, rng)
-            broken = torch.from_numpy(rng.random(size) < 0.06).to(self.device)
-            images = torch.where(broken[:, None, None, None], shuffle(images, rng), images)
-            truth[0] = torch.where(broken[:, None], NOTHING, truth[0])
-            truth[4] = truth[4] * ~broken
+            truth[0] = torch.where(gone[:, None], NOTHING, truth[0])
+            truth[4] = truth[4] * ~gone
         return (images, *truth)
 
     @torch.no_grad()
-    def _repaint(self, images: Tensor, rng: np.random.Generator) -> Tensor:
-        """Pass a quarter of the pictures through the autoencoder, with noise on the latent."""
-        count = len(images) // 4
+    def _through_the_autoencoder(self, images: Tensor, rng: np.random.Generator) -> Tensor:
+        """Pass a sixth of the pictures, the first, through the autoencoder, with noise on the latent."""
+        count = len(images) // 6
         if self.autoencoder is None or not count:
             return images
         opaque = torch.cat([images[:count], torch.ones_like(images[:count, :1])], dim=1)
@@ -258,56 +263,31 @@ class JudgeTask:
         painted = self.autoencoder.decode(latent + torch.from_numpy(noise).to(latent))
         return torch.cat([on_background(painted), images[count:]])
 
-
-def turn(images: Tensor, centres: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Turn, scale and slant pictures about their middle by a little, and the centres with them."""
-    size = len(images)
-    angle = np.clip(rng.standard_normal(size) * 0.08, -0.25, 0.25)
-    scale = np.exp(rng.uniform(-0.12, 0.12, (size, 2)))
-    slant = rng.standard_normal(size) * 0.05
-    cos, sin = np.cos(angle), np.sin(angle)
-    matrix = np.stack(
-        [
-            np.stack([cos * scale[:, 0], (-sin + slant) * scale[:, 1]], axis=-1),
-            np.stack([sin * scale[:, 0], cos * scale[:, 1]], axis=-1),
-        ],
-        axis=1,
-    ).astype(np.float32)
-    back = torch.from_numpy(matrix).to(images)
-    theta = F.pad(back, (0, 1))
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    turned = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
-    moved = (centres * 2 - 1) @ torch.linalg.inv(back).transpose(1, 2)
-    return turned, (moved / 2 + 0.5).clamp(0, 0.999)
-
-
-def spoil(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """Change contrast, lightness and saturation; blur some pictures, put noise on some."""
-    size = len(images)
-
-    def draw(low: float, high: float) -> Tensor:
-        return torch.from_numpy(rng.uniform(low, high, (size, 1, 1, 1)).astype(np.float32)).to(images)
-
-    def some(part: float) -> Tensor:
-        return torch.from_numpy(rng.random((size, 1, 1, 1)) < part).to(images.device)
-
-    grey = images.mean(dim=1, keepdim=True)
-    out = grey + (images - grey) * draw(0.8, 1.15)
-    out = (out - 0.8) * draw(0.85, 1.1) + 0.8 + draw(-0.04, 0.04)
-    out = torch.where(some(0.25), F.avg_pool2d(F.pad(out, (1, 1, 1, 1), mode="replicate"), 3, 1), out)
-    coarse = F.interpolate(F.avg_pool2d(out, 2), scale_factor=2, mode="bilinear", align_corners=False)
-    out = torch.where(some(0.12), coarse, out)
-    noise = torch.from_numpy(rng.standard_normal(out.shape, dtype=np.float32)).to(out)
-    out = torch.where(some(0.4), out + noise * draw(0, 0.06), out)
-    return out.clamp(0, 1)
-
-
-def shuffle(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """Cut pictures into 8 x 8 pixel pieces and mix them: what is in them is gone, its colours stay."""
-    pieces = F.unfold(images, STRIDE, stride=STRIDE)
-    order = torch.from_numpy(rng.permutation(pieces.shape[2])).to(images.device)
-    height, width = images.shape[2:]
-    return F.fold(pieces[:, :, order], (height, width), STRIDE, stride=STRIDE)
+    def _ruin(self, images: Tensor, batch: Batch, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Ruin some pictures: those, and where (B,) nothing is left of what was in them."""
+        size = len(images)
+        fate = rng.random(size)
+        gone = fate < 2 * _BROKEN
+        for low, damage in ((0.0, shuffle), (_BROKEN, melt)):
+            rows = torch.from_numpy((fate >= low) & (fate < low + _BROKEN)).to(self.device)
+            images = torch.where(rows[:, None, None, None], damage(images, rng), images)
+        if self._repainter is not None:
+            few = np.arange(size - size * 3 // 32, size)  # the last; a third keeps what it showed
+            from_noise = rng.random(len(few)) < 2 / 3
+            several = np.array([len(batch.scenes[i].objects) > 1 for i in few])
+            start = np.where(from_noise, rng.uniform(0.94, 1, len(few)), rng.uniform(0.2, 0.6, len(few)))
+            # Painters know single things: only without guidance are they mush. Of several, all is.
+            guidance = np.where(several, rng.uniform(2, 4, len(few)), 1.0)
+            painted = self._repainter(
+                images[few],
+                [batch.captions[i] for i in few],
+                torch.from_numpy(start).to(images),
+                torch.from_numpy(guidance).to(images),
+                rng,
+            )
+            images = torch.cat([images[: few[0]], painted])
+            gone[few] |= from_noise
+        return images, torch.from_numpy(gone).to(self.device)
 
 
 def build(
@@ -318,7 +298,7 @@ def build(
         raise ConfigError(NEEDS_TRUTH)
     world: World = materials.train.world
     settings = dict(recipe.model.judge)
-    kind = settings.pop("kind", "detector")
+    kind, painter = settings.pop("kind", "detector"), settings.pop("painter", "")
     shape = {"num_things": len(world.things), "num_colours": len(COLOURS), **settings}
     network: Detector | Inquirer
     if kind == "detector":
@@ -341,12 +321,17 @@ def build(
         autoencoder = Autoencoder(from_table(AutoencoderConfig, space.config["autoencoder"], "autoencoder"))
         autoencoder.load_state_dict(part(space.weights, "autoencoder"))
         autoencoder.requires_grad_(False).eval().to(device)
+    module = JudgeStep(network, natural, len(words)).to(device)
+    head = part(start.weights, "words") if start else {}
+    if head and head["weight"].shape == module.words.weight.shape:
+        module.words.load_state_dict(head)
     task = JudgeTask(
-        JudgeStep(network, natural, len(words)).to(device),
+        module,
         config=config,
         things=things,
         words=words,
         autoencoder=autoencoder,
         device=device,
+        repainter=Repainter.of(painter, device) if painter else None,
     )
     return task, ()

@@ -12,7 +12,7 @@ from torch import nn
 
 from pictura.core.errors import ConfigError, DataError
 from pictura.encode.autoencoder import Autoencoder, AutoencoderConfig
-from pictura.evaluate.nets import (
+from pictura.evaluate.feature_nets import (
     PooledLatents,
     RandomConvs,
     TorchNet,
