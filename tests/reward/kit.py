@@ -55,3 +55,8 @@ def paintings() -> Tensor:
             for column in range(8)
         ]
     return torch.from_numpy(images.from_pil(tiles, channels=3))
+
+
+def redness(images: Tensor, prompts: list[str]) -> list[float]:
+    """A user's reward: red without green."""
+    return [float(image[0].mean() - image[1].mean()) for image in images]

@@ -40,6 +40,10 @@ class JudgeSettings:
         if self.floor <= 0:
             raise ConfigError(f"judge: floor must be above 0; got {self.floor}.")
 
+    def build(self, device: str) -> "JudgeReward":
+        """The reward."""
+        return JudgeReward(open_detector(self.model, device), self)
+
 
 class JudgeReward:
     """How right a picture is by a detector."""
