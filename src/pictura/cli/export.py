@@ -11,7 +11,7 @@ from pictura.core.errors import ConfigError
 if TYPE_CHECKING:
     from pictura.train.export_part import Provenance
 
-Weights = Literal["ema_long", "ema_short", "model"]
+Weights = Literal["ema_long", "ema_short", "model", "ema", "values"]
 
 
 def command(
@@ -21,9 +21,12 @@ def command(
         Path | None, typer.Option(help="Model folder to write. [default: NAME among your own models]")
     ] = None,
     last: Annotated[
-        bool, typer.Option("--last", help="The newest checkpoint, not the one of the lowest validation loss.")
+        bool, typer.Option("--last", help="The newest checkpoint, not the one that did best on what is kept.")
     ] = False,
-    weights: Annotated[Weights, typer.Option(help="Which weights of the run.")] = "ema_long",
+    weights: Annotated[
+        Weights | None,
+        typer.Option(help="Which weights of the run. [default: ema_long; ema of a learnt one]"),
+    ] = None,
     card: Annotated[
         Path | None, typer.Option(help="TOML for the model card: licence, data, metrics, training.")
     ] = None,
@@ -31,36 +34,46 @@ def command(
     num_steps: Annotated[int | None, typer.Option("--steps", min=1, help="The same.")] = None,
     guidance_scale: Annotated[float | None, typer.Option("--guidance", min=0, help="The same.")] = None,
 ) -> None:
-    """Turn a training run into a model folder that paints."""
+    """Turn a run of training or learning into a model folder that paints."""
+    from pictura.learn.export import export_learnt, is_run_of_learning  # heavy: torch
     from pictura.store.models import home
     from pictura.train.checkpoint import find_best
-    from pictura.train.export import export_checkpoint  # heavy: torch
+    from pictura.train.export import export_checkpoint
 
     best = None if last else find_best(run)
     folder = out or home() / "models" / name
     chosen = {"solver": solver, "num_steps": num_steps, "guidance_scale": guidance_scale}
-    model = export_checkpoint(
-        best or run,
-        folder,
-        name=name,
-        weights=weights,
-        provenance=read_card(card) if card else None,
-        sampling={key: value for key, value in chosen.items() if value is not None},
-    )
+    sampling = {key: value for key, value in chosen.items() if value is not None}
+    provenance = read_card(card) if card else None
+    by = "validation loss"
+    if is_run_of_learning(run):
+        weights, by = weights or "ema", "held-out rise"
+        model = export_learnt(
+            run, folder, name=name, last=last, weights=weights, provenance=provenance, sampling=sampling
+        )
+    else:
+        model = export_checkpoint(
+            best or run,
+            folder,
+            name=name,
+            weights=weights or "ema_long",
+            provenance=provenance,
+            sampling=sampling,
+        )
     proven = "  torch and ONNX agree" if model.graphs else ""
     if best:
-        typer.echo(_told(best, run))
+        typer.echo(_told(best, run, by))
     typer.echo(f"{model.path}  {model.size_mb} MB{proven}")
     if model.kind == "painter":
         typer.echo(f'Paint with it: pictura imagine "a red apple" --model {name if out is None else folder}')
 
 
-def _told(best: Path, run: Path) -> str:
+def _told(best: Path, run: Path, by: str) -> str:
     """Which checkpoint was taken, and which was not."""
     from pictura.train.checkpoint import find_latest, read_state
 
     state, newest = read_state(best), find_latest(run)
-    line = f"Took its best checkpoint: step {state['step']}, validation loss {state['validation']:.4g}."
+    line = f"Took its best checkpoint: step {state['step']}, {by} {state['validation']:.4g}."
     if newest is None or read_state(newest)["step"] == state["step"]:
         return line
     return f"{line} --last takes the newest, step {read_state(newest)['step']}."

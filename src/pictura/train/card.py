@@ -9,7 +9,13 @@ SAMPLES = "samples.png"
 
 
 def model_card(
-    manifest: Mapping[str, Any], hashes: Mapping[str, str], *, training: str, words: Sequence[str]
+    manifest: Mapping[str, Any],
+    hashes: Mapping[str, str],
+    *,
+    training: str,
+    words: Sequence[str],
+    learnt: str = "",
+    pictures: str = "One picture of each prompt, seed 0, nothing picked",
 ) -> str:
     """Write the card.
 
@@ -18,6 +24,8 @@ def model_card(
         hashes: file name to SHA-256.
         training: how long it was trained and on what, as sentences.
         words: every word it was trained on, commonest first.
+        learnt: what rewards taught it on top of that, Markdown.
+        pictures: what the sheet of pictures shows.
 
     Returns:
         Markdown.
@@ -29,9 +37,10 @@ def model_card(
         f"# {manifest['name']}",
         f"A text-to-image model of the {manifest['family']} family, made by Pictura "
         f"{manifest['pictura_version']} on {manifest['created'][:10]}. Licence: {manifest['licence']}.",
-        *([f"![One picture of each prompt, seed 0, nothing picked]({SAMPLES})"] if SAMPLES in hashes else []),
+        *([f"![{pictures}]({SAMPLES})"] if SAMPLES in hashes else []),
         "## Data\n\n" + (_list(manifest["data"]) or "Not stated."),
         "## Training\n\n" + (training or "Not stated."),
+        *([f"## Learnt from rewards\n\n{learnt}"] if learnt else []),
         "## Painting\n\n"
         f"{sampling['num_steps']} steps of {sampling['solver']}, guidance {sampling['guidance_scale']:g} "
         f"for t in [{low:g}, {high:g}], shift {sampling['shift']:g}. It paints at {shapes} pixels; "

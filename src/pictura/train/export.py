@@ -106,7 +106,7 @@ def export_model(
         write_manifest(tmp, manifest)
         verify_export(tmp)
         if prompts:
-            sample_sheet(tmp, prompts).save(tmp / SAMPLES, optimize=True)
+            sample_sheet([tmp], prompts).save(tmp / SAMPLES, optimize=True)
         hashes = write_manifest(tmp, manifest)
         card = model_card(manifest, hashes, training=provenance.training, words=words)
         (tmp / "README.md").write_text(card, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""One sheet of pictures that shows what a model paints: a picture of each prompt, seed 0, nothing picked."""
+"""One sheet of pictures that shows what models paint: a picture of each prompt, seed 0, nothing picked."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,22 +12,24 @@ SEED = 0
 SIDE, CAPTION_HEIGHT, COLUMNS = 128, 30, 8
 
 
-def sample_sheet(model: Path, prompts: Sequence[str]) -> Image.Image:
+def sample_sheet(models: Sequence[Path], prompts: Sequence[str]) -> Image.Image:
     """Paint the first picture of seed 0 for every prompt, on white, each above its prompt.
 
     Args:
-        model: a model folder.
+        models: model folders; those of further ones stand below those of the first.
         prompts: at least one.
     """
-    painter = load(model, device="cpu")
-    rows = -(-len(prompts) // COLUMNS)
-    sheet = Image.new("RGB", (min(len(prompts), COLUMNS) * SIDE, rows * (SIDE + CAPTION_HEIGHT)), "white")
+    painters = [load(model, device="cpu") for model in models]
+    rows, height = -(-len(prompts) // COLUMNS), len(painters) * SIDE + CAPTION_HEIGHT
+    sheet = Image.new("RGB", (min(len(prompts), COLUMNS) * SIDE, rows * height), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
     for i, prompt in enumerate(prompts):
-        x, y = i % COLUMNS * SIDE, i // COLUMNS * (SIDE + CAPTION_HEIGHT)
-        (picture,) = painter.paint(prompt, num_images=1, seed=SEED, size=(SIDE, SIDE))
-        sheet.paste(on_white(picture.image), (x, y))
-        place, text = (x + SIDE / 2, y + SIDE), _wrapped(prompt, draw, font)
+        x, y = i % COLUMNS * SIDE, i // COLUMNS * height
+        for painter in painters:
+            (picture,) = painter.paint(prompt, num_images=1, seed=SEED, size=(SIDE, SIDE))
+            sheet.paste(on_white(picture.image), (x, y))
+            y += SIDE
+        place, text = (x + SIDE / 2, y), _wrapped(prompt, draw, font)
         draw.multiline_text(place, text, "black", font, anchor="ma", align="center", spacing=1)
     return sheet
 
