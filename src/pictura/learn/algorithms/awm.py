@@ -104,7 +104,6 @@ class AWM:
                     **ratio_metrics(ratio_B, advantage_B, s.clip_range),
                     "kl": kl_B.mean().item(),
                     "kl_old": old_B.mean().item(),
-                    "x0_norm": at.clean(new).square().mean().sqrt().item(),
                 }
             )
         return Loss(per_picture=torch.stack(losses).mean(0), metrics=averaged(metrics))

@@ -90,7 +90,6 @@ class Backprop:
                 {
                     "reward_one_step": seen.mean().item() if len(seen) else 0.0,
                     "kl": kl_B.mean().item(),
-                    "x0_norm": at.clean(new).square().mean().sqrt().item(),
                 }
             )
         return Loss(per_picture=torch.stack(losses).mean(0), metrics=averaged(metrics))

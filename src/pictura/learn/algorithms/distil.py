@@ -78,7 +78,6 @@ class Distil:
                 {
                     "error": error_B.mean().item(),
                     "kl": (new - plain).square().mean().item(),
-                    "x0_norm": at.clean(new).square().mean().sqrt().item(),
                 }
             )
         return Loss(per_picture=torch.stack(losses).mean(0), metrics=averaged(metrics))

@@ -91,7 +91,6 @@ class DPO:
                     "margin": (margin_PGG * better_PGG).sum().div(num_pairs).item(),
                     "groups_with_pairs": better_PGG.any(dim=(1, 2)).float().mean().item(),
                     "kl": (new - reference).square().mean().item(),
-                    "x0_norm": at.clean(new).square().mean().sqrt().item(),
                 }
             )
         loss_P = torch.stack(losses).mean(0)

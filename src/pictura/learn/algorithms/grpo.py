@@ -120,7 +120,6 @@ class GRPO:
         metrics |= {
             "kl": (v - v_reference).square().mean().item(),
             "kl_step": kl_B.mean().item(),
-            "x0_norm": (step.x_t - step.t * v).square().mean().sqrt().item(),
         }
         return policy_B + s.kl_weight * kl_B, metrics
 

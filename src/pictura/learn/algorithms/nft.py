@@ -92,7 +92,6 @@ class NFT:
                 {
                     "kl": kl_B.mean().item(),
                     "kl_old": (new - old).square().mean().item(),
-                    "x0_norm": at.clean(new).square().mean().sqrt().item(),
                 }
             )
         return Loss(per_picture=torch.stack(losses).mean(0), metrics=averaged(metrics))
