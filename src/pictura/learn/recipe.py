@@ -7,7 +7,7 @@ told is checked by itself: their tables pass through here whole.
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pictura.core.errors import ConfigError
 from pictura.core.tables import from_table
@@ -69,6 +69,8 @@ class RolloutSettings:
     shift: float = 3.0
     guidance_scale: float = 1.0
     """1 = off: the model learns to do without, at half the price."""
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    """The times at which guidance is on."""
     at_once: int = 64
     """Pictures of one network call."""
 
@@ -167,6 +169,9 @@ class LearnRecipe:
     algorithm: dict[str, Any] = field(default_factory=lambda: {"name": "nft"})
     """`name` and its own settings, see docs/algorithms/."""
     advantage: AdvantageSettings = field(default_factory=AdvantageSettings)
+    several: Literal["sum", "standardised"] = "sum"
+    """How several rewards count: as their weighted `sum`, or each `standardised` in its groups first, so that none
+    drowns another."""
     training: TrainingSettings = field(default_factory=TrainingSettings)
     guards: GuardSettings = field(default_factory=GuardSettings)
     held_out: HeldOutSettings = field(default_factory=HeldOutSettings)
