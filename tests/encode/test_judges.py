@@ -11,7 +11,7 @@ from pictura.core.errors import ConfigError, ModelError
 from pictura.core.types import Claim, Demand
 from pictura.encode.judges.detector import Detections, Detector, DetectorConfig, peaks
 from pictura.encode.judges.inquirer import Inquirer, InquirerConfig
-from pictura.encode.judges.judge import DetectorJudge, InquirerJudge, _exactly, stands
+from pictura.encode.judges.judge import Calibration, DetectorJudge, InquirerJudge, _exactly, stands
 from pictura.evaluate.judges import read_judge
 from pictura.train.export_part import Provenance, export_part
 
@@ -57,7 +57,23 @@ def test_a_verdict_does_not_depend_on_what_is_judged_beside_it(judge: DetectorJu
     alone = [judge.verify(images[i : i + 1], [claim])[0] for i, claim in enumerate(claims)]
     assert together == pytest.approx(alone, rel=1e-4)
     assert ((together >= 0) & (together <= 1)).all()
-    assert judge.features(images).shape[0] == len(judge.read(images)) == 5
+    assert len(judge.read(images)) == 5
+    seen = judge.look(images, claims)
+    assert seen.chances == pytest.approx(together)
+    assert seen.features == pytest.approx(judge.features(images))
+    assert seen.features.shape == (5, judge.width)
+
+
+def test_a_chance_passes_by_the_threshold_of_its_task(judge: DetectorJudge) -> None:
+    judge.calibration = Calibration(thresholds={"single": 0.2, "count": 0.7})
+    passed = judge.passes(np.array([0.3, 0.1, 0.6, 0.6]), ["single", "single", "count", "elsewhere"])
+    assert passed.tolist() == [True, False, False, True]
+
+
+def test_one_look_at_no_pictures_gives_no_numbers(judge: DetectorJudge) -> None:
+    seen = judge.look(np.zeros((0, 3, 64, 64), dtype=np.float32), [])
+    assert seen.chances.shape == (0,)
+    assert seen.features.shape == (0, judge.width)
 
 
 def test_numbers_of_a_thing_share_out_its_chance(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pictura.core.types import Claim, Demand
+from pictura.encode.judges.judge import Sight
 from pictura.evaluate.benchmark import Benchmark, Prompt
 from pictura.evaluate.runner import Scorers
 from pictura.evaluate.scorers import ClipScorer, FeatureScorer, Floats, JudgeScorer
@@ -46,7 +47,7 @@ def few(number: int = 4) -> Benchmark:
 class ColourJudge:
     """Accepts a picture whose mean colour is nearest to the colour that is claimed."""
 
-    things = THINGS
+    things: tuple[str, ...] = THINGS
 
     def __init__(self, name: str = "judge-a", *, least: float = 0.5) -> None:
         self.name, self.least = name, least
@@ -55,19 +56,30 @@ class ColourJudge:
 
     def verify(self, images: Floats, claims: Sequence[Claim]) -> NDArray[np.float64]:
         """The softmax of the nearness of the claimed colour among all."""
+        return self.look(images, claims).chances
+
+    def look(self, images: Floats, claims: Sequence[Claim]) -> Sight:
+        """The shares, and the features."""
         self.num_seen += len(images)
+        return Sight(self._shares(images, claims), self._quarters(images))
+
+    def _shares(self, images: Floats, claims: Sequence[Claim]) -> NDArray[np.float64]:
         places = {colour: place for place, colour in enumerate(COLOURS)}
         wanted = [places.get(claim.objects[0].colour or "", 0) for claim in claims]
         near = -20 * np.linalg.norm(self._mean(images)[:, None] - _palette()[None], axis=2)
         share = np.exp(near - near.max(axis=1, keepdims=True))
         return (share / share.sum(axis=1, keepdims=True))[np.arange(len(images)), wanted]
 
-    def accepts(self, images: Floats, claims: Sequence[Claim], task: str) -> NDArray[np.bool_]:
-        """Whether the share is large enough."""
-        return self.verify(images, claims) >= self.least
+    def passes(self, chances: NDArray[np.float64], tasks: Sequence[str]) -> NDArray[np.bool_]:
+        """Whether the shares are large enough."""
+        return chances >= self.least
 
     def features(self, images: Floats) -> Floats:
         """The mean colour and the colour of the quarters."""
+        self.num_seen += len(images)
+        return self._quarters(images)
+
+    def _quarters(self, images: Floats) -> Floats:
         halves = [images[:, :, y : y + 32, x : x + 32] for y in (0, 32) for x in (0, 32)]
         return np.concatenate([self._mean(half) for half in (images, *halves)], axis=1)
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from pictura.core.errors import DataError
-from pictura.evaluate.benchmark import Benchmark
+from pictura.evaluate.benchmark import Benchmark, Prompt
 from pictura.evaluate.measures import kendall_tau
 from pictura.evaluate.metrics.kernel import Spread
 from pictura.evaluate.painting import paint_benchmark
 from pictura.evaluate.reference import Reference, blurred, shuffled
 from pictura.evaluate.results import Agreement, Evaluation, Row
 from pictura.evaluate.runner import Runner, Scorers, pictures_of
-from pictura.evaluate.scorers import FeatureScorer, Floats
+from pictura.evaluate.scorers import FeatureScorer, Floats, JudgeScorer, SecondHand
 from pictura.evaluate.sources import PictureSet, read_folder
 from pictura.store.models import read_model
 from tests.evaluate.eval_kit import ColourJudge, Pooled, benchmark, few, scorers, write_folder
@@ -226,3 +226,27 @@ def test_a_blurred_set_has_a_hash_of_its_own(tmp_path: Path) -> None:
     soft = blurred(pictures, 2)
     assert soft.hash != pictures.hash != blurred(pictures, 1).hash
     assert soft.load().std() < pictures.load().std()
+
+
+def test_a_judge_s_verdicts_and_its_features_cost_one_look(tmp_path: Path) -> None:
+    source = folder_set(tmp_path / "right")
+    alone = scorers()
+    evaluate(tmp_path / "alone", source, with_=alone)
+    both = scorers()
+    with_features = replace(both, nets=(*both.nets, SecondHand(both.judges[-1])))
+    found = evaluate(tmp_path / "both", source, with_=with_features)
+    first, second = (each.judges[-1].judge for each in (alone, both))
+    assert isinstance(first, ColourJudge)
+    assert isinstance(second, ColourJudge)
+    assert first.num_seen == second.num_seen > 0
+    assert found.compared[0].likeness[-1].net == "judge-b"
+
+
+def test_what_a_judge_saw_is_read_without_claims_too(tmp_path: Path) -> None:
+    judge = JudgeScorer(ColourJudge())
+    images = np.random.default_rng(0).random((2, 3, 64, 64), dtype=np.float32)
+    free = [Prompt(id="1", task="captions", text="a red fox", claim=None)] * 2
+    assert list(judge(images, free)) == ["features"]
+    claimed = judge(images, ASKED.prompts[:2])
+    assert sorted(claimed) == ["accepts", "features"]
+    assert (claimed["features"] == judge(images, free)["features"]).all()

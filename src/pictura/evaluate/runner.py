@@ -26,7 +26,7 @@ from pictura.evaluate.scorers import (
     Pictures,
     ScoreCache,
     Scorer,
-    TowerScorer,
+    SecondHand,
 )
 from pictura.evaluate.sources import PictureSet
 
@@ -38,7 +38,7 @@ class Scorers:
     judges: tuple[JudgeScorer, ...] = ()
     """The last one's verdicts are the headline."""
     clip: ClipScorer | None = None
-    nets: tuple[FeatureScorer | TowerScorer, ...] = ()
+    nets: tuple[FeatureScorer | SecondHand, ...] = ()
     standard: Callable[[Floats, Floats, Sequence[str]], Mapping[str, Any]] | None = None
     """FID and the like of (real pictures, pictures, captions), where they were asked for."""
 
@@ -235,8 +235,8 @@ class Runner:
         return tuple(found)
 
     def _read(self, scorer: Scorer, pictures: Pictures) -> Arrays:
-        if isinstance(scorer, TowerScorer):
-            return scorer.of(self._read(scorer.clip, pictures))
+        if isinstance(scorer, SecondHand):
+            return scorer.of(self._read(scorer.source, pictures))
         what = f"{scorer.name} looks at {pictures.name}"
         return self._cache.get(scorer, pictures, lambda done, total: self._tell(what, done, total))
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from pictura.core.errors import DataError
 from pictura.core.types import Claim
+from pictura.encode.judges.judge import Judge
 from pictura.evaluate.benchmark import Prompt
 from pictura.store.atomic import atomic_file
 
@@ -27,29 +28,8 @@ Arrays = dict[str, NDArray[Any]]
 BATCH = 128
 SIZE = 64
 """Side in pixels that every scorer sees."""
-
-
-class Judge(Protocol):
-    """A network that reads a picture and checks claims about it (`pictura.encode.judges`)."""
-
-    name: str
-    hash: str
-
-    def verify(self, images: Floats, claims: Sequence[Claim]) -> NDArray[Any]:
-        """(N,) probabilities that each picture shows what its claim says."""
-        ...
-
-    def accepts(self, images: Floats, claims: Sequence[Claim], task: str) -> NDArray[np.bool_]:
-        """(N,) verdicts; all claims are of one task."""
-        ...
-
-    def read(self, images: Floats) -> list[str]:
-        """What each picture shows, in a few words for people."""
-        ...
-
-    def features(self, images: Floats) -> Floats:
-        """(N, D): what it sees before it names it."""
-        ...
+_FORMAT = "2"
+"""Of the files: another one when scorers give other arrays, so that old files are not taken for new ones."""
 
 
 class Clip(Protocol):
@@ -92,7 +72,10 @@ class Scorer(Protocol):
 
 
 class JudgeScorer:
-    """``accepts`` (N,) bool: the verdicts of a judge about the claims of the prompts."""
+    """``accepts`` (N,) bool: a judge's verdicts about the claims of the prompts; ``features`` (N, D) it saw.
+
+    Without claims there are no verdicts.
+    """
 
     asks = True
 
@@ -101,12 +84,12 @@ class JudgeScorer:
         self.name, self.hash = judge.name, judge.hash
 
     def __call__(self, images: Floats, prompts: Sequence[Prompt]) -> Arrays:
-        """Judge pictures task by task."""
-        accepts = np.zeros(len(images), dtype=np.bool_)
-        for task in dict.fromkeys(prompt.task for prompt in prompts):
-            rows = np.array([i for i, prompt in enumerate(prompts) if prompt.task == task])
-            accepts[rows] = self.judge.accepts(images[rows], _claims([prompts[i] for i in rows]), task)
-        return {"accepts": accepts}
+        """Judge pictures, all in one look."""
+        if any(prompt.claim is None for prompt in prompts):
+            return {"features": self.judge.features(images)}
+        seen = self.judge.look(images, _claims(prompts))
+        accepts = self.judge.passes(seen.chances, [prompt.task for prompt in prompts])
+        return {"accepts": accepts, "features": seen.features}
 
     def confidence(self, images: Floats, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
         """How sure the judge is, (N,) in [0, 1], that each picture shows its prompt."""
@@ -141,22 +124,22 @@ class FeatureScorer:
         return {"features": self.net(images)}
 
 
-class TowerScorer:
-    """``features`` (N, D): the embeddings that a CLIP has made of pictures anyway."""
+class SecondHand:
+    """``features`` (N, D) from what another scorer read anyway: a judge's, or the embeddings of a CLIP."""
 
-    asks = False
-
-    def __init__(self, clip: ClipScorer) -> None:
-        self.clip = clip
-        self.name, self.hash = clip.name, clip.hash[:12]
+    def __init__(self, source: JudgeScorer | ClipScorer) -> None:
+        self.source = source
+        self.name, self.hash, self.asks = source.name, source.hash[:12], source.asks
 
     def __call__(self, images: Floats, prompts: Sequence[Prompt]) -> Arrays:
-        """Look at pictures; the prompts do not matter."""
-        return self.of(self.clip(images, prompts))
+        """Look at pictures."""
+        return self.of(self.source(images, prompts))
 
-    def of(self, embedded: Arrays) -> Arrays:
-        """Features of what `clip` gave: of length sqrt(D), as the kernel of KD expects numbers near 1."""
-        rows = embedded["image"]
+    def of(self, read: Arrays) -> Arrays:
+        """Features of what `source` gave; embeddings get length sqrt(D), for KD's kernel."""
+        if "features" in read:
+            return {"features": read["features"]}
+        rows = read["image"]
         return {"features": rows * np.float32(rows.shape[1] ** 0.5)}
 
 
@@ -246,7 +229,7 @@ def _check_finite(arrays: Mapping[str, NDArray[Any]], scorer: Scorer, pictures: 
 
 
 def _key(scorer: Scorer, pictures: Pictures) -> str:
-    words = [scorer.name, scorer.hash, pictures.hash, str(len(pictures))]
+    words = [_FORMAT, scorer.name, scorer.hash, pictures.hash, str(len(pictures))]
     if scorer.asks:
         words += [repr((prompt.task, prompt.text, prompt.claim)) for prompt in pictures.prompts]
     digest = hashlib.sha256("\0".join(words).encode()).hexdigest()[:16]

@@ -7,21 +7,9 @@ from pictura.encode.clip.load import ClipModel
 from pictura.evaluate.feature_nets import random_net
 from pictura.evaluate.judges import NETS, load_judge
 from pictura.evaluate.runner import Scorers
-from pictura.evaluate.scorers import ClipScorer, FeatureScorer, Floats, Judge, JudgeScorer, TowerScorer
+from pictura.evaluate.scorers import ClipScorer, FeatureScorer, JudgeScorer, SecondHand
 
 CLIP = "clip-score"
-
-
-class JudgeFeatures:
-    """What a judge sees before it names it, as a feature net."""
-
-    def __init__(self, judge: Judge) -> None:
-        self._judge = judge
-        self.name, self.hash = judge.name, judge.hash[:12]
-
-    def __call__(self, images: Floats) -> Floats:
-        """(N, 3, 64, 64) to (N, D)."""
-        return self._judge.features(images)
 
 
 def load_scorers(device: str = "auto") -> Scorers:
@@ -37,8 +25,8 @@ def load_scorers(device: str = "auto") -> Scorers:
     where = _device(device)
     judges = tuple(JudgeScorer(load_judge(name, device=where)) for name in ("a", "b"))
     clip = ClipScorer(ClipModel.load(NETS / CLIP, where)) if (NETS / CLIP).is_dir() else None
-    nets = (FeatureScorer(random_net(where)), FeatureScorer(JudgeFeatures(judges[-1].judge)))
-    return Scorers(judges=judges, clip=clip, nets=(*nets, TowerScorer(clip)) if clip else nets)
+    seen_anyway = [SecondHand(scorer) for scorer in (judges[-1], clip) if scorer is not None]
+    return Scorers(judges=judges, clip=clip, nets=(FeatureScorer(random_net(where)), *seen_anyway))
 
 
 def _device(asked: str) -> str:

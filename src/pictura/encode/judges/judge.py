@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from pictura.core.errors import ConfigError, ModelError
 from pictura.core.types import Claim, Demand
-from pictura.encode.judges.detector import Detector, DetectorConfig, peaks
-from pictura.encode.judges.inquirer import Inquirer, InquirerConfig
+from pictura.encode.judges.detector import Detections, Detector, DetectorConfig, peaks
+from pictura.encode.judges.inquirer import Answers, Inquirer, InquirerConfig
 
 Floats = NDArray[np.float64]
 _BATCH = 128
@@ -49,6 +49,16 @@ class Calibration:
     """For each task the least chance that passes; 0.5 where there is none."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one look at pictures gives."""
+
+    chances: Floats
+    """(N,) that each picture shows what is claimed of it."""
+    features: NDArray[np.float32]
+    """(N, D): what the judge sees before it names it."""
+
+
 class Judge(Protocol):
     """Reads pictures."""
 
@@ -57,12 +67,16 @@ class Judge(Protocol):
     """First 12 hex digits of its model hash."""
     things: tuple[str, ...]
 
+    def look(self, images: NDArray[np.float32], claims: Sequence[Claim]) -> Sight:
+        """What it sees in pictures (N, 3, 64, 64), and how well that fits N claims."""
+        ...
+
     def verify(self, images: NDArray[np.float32], claims: Sequence[Claim]) -> Floats:
         """The chance (N,) that each picture shows what is claimed of it."""
         ...
 
-    def accepts(self, images: NDArray[np.float32], claims: Sequence[Claim], task: str) -> NDArray[np.bool_]:
-        """Whether each picture passes, (N,), by the threshold of a GlyphBench task."""
+    def passes(self, chances: Floats, tasks: Sequence[str]) -> NDArray[np.bool_]:
+        """Whether chances (N,) are enough, each for its GlyphBench task."""
         ...
 
     def features(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -76,6 +90,9 @@ class Judge(Protocol):
 
 class _TorchJudge(ABC):
     """What both judges share: their folder, batches, verdicts."""
+
+    width: int
+    """D of the features."""
 
     def __init__(self, file: JudgeFile, network: torch.nn.Module, device: str) -> None:
         table = file.table
@@ -95,12 +112,8 @@ class _TorchJudge(ABC):
             raise ModelError(f"The weights of {file.name!r} do not fit its model.json: {error}") from error
         self.network = network.eval().requires_grad_(False).to(device)
 
-    def accepts(self, images: NDArray[np.float32], claims: Sequence[Claim], task: str) -> NDArray[np.bool_]:
-        """Whether each picture passes, (N,)."""
-        return self.verify(images, claims) >= self.calibration.thresholds.get(task, 0.5)
-
-    def verify(self, images: NDArray[np.float32], claims: Sequence[Claim]) -> Floats:
-        """The chance (N,) that each picture shows what is claimed of it.
+    def look(self, images: NDArray[np.float32], claims: Sequence[Claim]) -> Sight:
+        """What it sees in pictures (N, 3, 64, 64), and how well that fits N claims.
 
         Raises:
             ConfigError: there are not as many claims as pictures, or one names a thing that is unknown.
@@ -111,14 +124,25 @@ class _TorchJudge(ABC):
             )
         for claim in claims:
             self._check(claim)
-        chances: list[Floats] = []
+        chances, features = [np.zeros(0)], [np.zeros((0, self.width), dtype=np.float32)]
         for start, batch in self._batches(images):
-            chances.append(self._verify(batch, claims[start : start + len(batch)]))
-        return np.concatenate(chances) if chances else np.zeros(0)
+            with torch.no_grad():
+                said = self.network(batch)
+            chances.append(self._chances(said, claims[start : start + len(batch)]))
+            features.append(said.features.cpu().numpy())
+        return Sight(np.concatenate(chances), np.concatenate(features))
+
+    def verify(self, images: NDArray[np.float32], claims: Sequence[Claim]) -> Floats:
+        """The chance (N,) that each picture shows what is claimed of it; see `look`."""
+        return self.look(images, claims).chances
+
+    def passes(self, chances: Floats, tasks: Sequence[str]) -> NDArray[np.bool_]:
+        """Whether chances (N,) are enough, each for its GlyphBench task."""
+        return chances >= np.array([self.calibration.thresholds.get(task, 0.5) for task in tasks])
 
     @abstractmethod
-    def _verify(self, images: torch.Tensor, claims: Sequence[Claim]) -> Floats:
-        """The same for one batch whose claims are known to be sound."""
+    def _chances(self, said: Any, claims: Sequence[Claim]) -> Floats:
+        """How well what the network said of a batch fits claims that are known to be sound."""
 
     def _check(self, claim: Claim) -> None:
         for demand in claim.objects:
@@ -148,10 +172,10 @@ class DetectorJudge(_TorchJudge):
         config = file.table["network"]
         network = Detector(DetectorConfig(**{k: _tuple(v) for k, v in config.items()}))
         super().__init__(file, network, device)
+        self.width = network.width
 
-    @torch.no_grad()
-    def _peaks(self, images: torch.Tensor) -> "_Found":
-        found = peaks(self.network(images))
+    def _peaks(self, said: Detections) -> "_Found":
+        found = peaks(said)
         return _Found(
             *(
                 part.double().cpu().numpy()
@@ -159,8 +183,8 @@ class DetectorJudge(_TorchJudge):
             )
         )
 
-    def _verify(self, images: torch.Tensor, claims: Sequence[Claim]) -> Floats:
-        found = self._peaks(images)
+    def _chances(self, said: Detections, claims: Sequence[Claim]) -> Floats:
+        found = self._peaks(said)
         return np.array([self._chance(found, i, claim) for i, claim in enumerate(claims)])
 
     def _chance(self, found: "_Found", i: int, claim: Claim) -> float:
@@ -187,11 +211,12 @@ class DetectorJudge(_TorchJudge):
             match = match * self._share(colour, self.calibration.colour_floor)
         return match
 
+    @torch.no_grad()
     def read(self, images: NDArray[np.float32]) -> list[str]:
         """What is there, in a few words for people."""
         said = []
         for _, batch in self._batches(images):
-            found = self._peaks(batch)
+            found = self._peaks(self.network(batch))
             for i in range(len(batch)):
                 words = [
                     " ".join(
@@ -217,15 +242,14 @@ class InquirerJudge(_TorchJudge):
         config = file.table["network"]
         network = Inquirer(InquirerConfig(**{k: _tuple(v) for k, v in config.items()}))
         super().__init__(file, network, device)
+        self.width = network.config.width
 
-    @torch.no_grad()
-    def _answers(self, images: torch.Tensor) -> tuple[Floats, Floats, Floats]:
-        said = self.network(images)
+    def _answers(self, said: Answers) -> tuple[Floats, Floats, Floats]:
         counts, colours = said.counts.double().softmax(dim=-1), said.colours.double().softmax(dim=-1)
         return counts.cpu().numpy(), colours.cpu().numpy(), said.centres.double().cpu().numpy()
 
-    def _verify(self, images: torch.Tensor, claims: Sequence[Claim]) -> Floats:
-        counts, colours, centres = self._answers(images)
+    def _chances(self, said: Answers, claims: Sequence[Claim]) -> Floats:
+        counts, colours, centres = self._answers(said)
         chances = np.ones(len(claims))
         for i, claim in enumerate(claims):
             for demand in claim.objects:
@@ -243,11 +267,12 @@ class InquirerJudge(_TorchJudge):
                 chances[i] *= stands(first, second, claim.relation)
         return chances
 
+    @torch.no_grad()
     def read(self, images: NDArray[np.float32]) -> list[str]:
         """What is there, in a few words for people."""
         said = []
         for _, batch in self._batches(images):
-            counts, colours, _ = self._answers(batch)
+            counts, colours, _ = self._answers(self.network(batch))
             for i in range(len(batch)):
                 there = 1 - counts[i, :, 0]
                 best = [t for t in np.argsort(-there)[:4] if there[t] > 0.5]
