@@ -38,7 +38,7 @@ class FlowPolicy:
         self._tokenizer = tokenizer
         self.device = device
         self.latent_shape = (parts.network.config.latent_channels, *grid)
-        self.learnable: dict[str, Tensor] = {
+        self.learnable: Mapping[str, Tensor] = {
             f"{_NETWORK}{name}": value.detach() for name, value in parts.network.named_parameters()
         }
 
