@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
+from pictura.core.svg import COLOURS
 from pictura.evaluate.report import html
 from pictura.evaluate.report.exhibits import disagreements, exhibit, first_of_tasks
-from pictura.evaluate.report.plots import COLOURS, distance_points, manifold_points, task_bars
+from pictura.evaluate.report.plots import distance_points, manifold_points, task_bars
 from pictura.evaluate.report.tables import agreements, memorisations, rankings, scores, speeds, tasks
 from pictura.evaluate.results import Evaluation, words
 from pictura.evaluate.runner import Scored

@@ -1,7 +1,5 @@
-"""Results in, plots as inline SVG out: no file, no network, readable on light and on dark pages."""
+"""Results in, plots as inline SVG out."""
 
-import io
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,31 +7,16 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from pictura.core.svg import COLOURS, INK, style_of, svg
 from pictura.evaluate.metrics.bootstrap import Interval
 from pictura.evaluate.results import Evaluation, Row, Verdicts
-
-INK = "#010203"
-"""Stands for the colour of the page's text until the SVG is made."""
-COLOURS = ("#3d7ff5", "#e0882a", "#23a07a", "#b45fd0", "#d6516b", "#8a8f2a")
-_STYLE = {
-    "svg.fonttype": "path",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "text.color": INK,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "legend.frameon": False,
-}
 
 
 def task_bars(found: Evaluation) -> str:
     """Accuracy of every compared set per task by the last judge, with ceilings and floors as lines."""
     compared = [row for row in found.compared if row.judges]
     tasks = ["overall", *compared[0].judges[-1].tasks]
-    with mpl.rc_context(_style("tasks")):
+    with mpl.rc_context(style_of("tasks")):
         figure = Figure(figsize=(10, 3.6), layout="constrained")
         axes = figure.subplots()
         width = 0.8 / len(compared)
@@ -51,14 +34,14 @@ def task_bars(found: Evaluation) -> str:
         axes.set_ylabel(f"accuracy by {compared[0].judges[-1].judge}")
         axes.axvline(0.5, color=INK, lw=0.5, alpha=0.4)
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
-        return _svg(figure, "Accuracy per task")
+        return svg(figure, "Accuracy per task")
 
 
 def distance_points(found: Evaluation) -> str:
     """FD-local of every set in every net, on logarithmic scales of their own; further left is better."""
     rows = [row for row in found.rows if row.likeness and row.likeness[0].fd is not None]
     nets = [net.net for net in rows[0].likeness]
-    with mpl.rc_context(_style("distances")):
+    with mpl.rc_context(style_of("distances")):
         height = 0.9 + 0.28 * len(rows)
         figure = Figure(figsize=(10, height), layout="constrained")
         panels = np.atleast_1d(figure.subplots(1, len(nets), sharey=True))
@@ -74,14 +57,14 @@ def distance_points(found: Evaluation) -> str:
             axes.set_xlim(min(values) / 2, max(values) * 6)
             axes.tick_params(axis="x", which="both", labelsize=7)
             axes.set_title(f"FD-local[{rows[0].likeness[number].hash}]\n{net}", fontsize=9)
-        return _svg(figure, "FD-local of every set")
+        return svg(figure, "FD-local of every set")
 
 
 def manifold_points(found: Evaluation) -> str:
     """Precision against recall in every net: better is up and to the right."""
     rows = [row for row in found.rows if row.likeness and row.likeness[0].precision is not None]
     nets = [net.net for net in rows[0].likeness]
-    with mpl.rc_context(_style("manifold")):
+    with mpl.rc_context(style_of("manifold")):
         figure = Figure(figsize=(10, 3.3), layout="constrained")
         panels = np.atleast_1d(figure.subplots(1, len(nets), sharey=True))
         for number, (axes, net) in enumerate(zip(panels, nets, strict=True)):
@@ -94,12 +77,7 @@ def manifold_points(found: Evaluation) -> str:
             axes.set_title(net, fontsize=9)
         panels[0].set_ylabel("precision")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
-        return _svg(figure, "Precision and recall")
-
-
-def _style(name: str) -> Any:
-    """The look of a plot; its name keeps the ids inside its SVG apart from those of other plots."""
-    return {**_STYLE, "svg.hashsalt": name}
+        return svg(figure, "Precision and recall")
 
 
 def _bars(
@@ -128,17 +106,3 @@ def _of_task(verdicts: Verdicts, task: str) -> Interval:
 def _colour(row: Row, found: Evaluation) -> str:
     names = [compared.name for compared in found.compared]
     return COLOURS[names.index(row.name) % len(COLOURS)] if row.name in names else "#8c8c8c"
-
-
-def _svg(figure: Figure, title: str) -> str:
-    """The figure as SVG inside HTML: without foreign addresses, in the colours of the page."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
-    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    text = text.replace("<svg", f'<svg role="img" aria-label="{title}"', 1)
-    return text.replace(INK, "currentColor")

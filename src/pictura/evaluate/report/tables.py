@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from html import escape
 
+from pictura.core.html import cell, number, table
 from pictura.evaluate.metrics.bootstrap import Interval
-from pictura.evaluate.report.html import cell, number, share, table
+from pictura.evaluate.report.html import share
 from pictura.evaluate.results import Evaluation, Likeness, Row
 
 _Value = Callable[[Row], float | None]
