@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 import pictura
-from pictura.evaluate import measures, provenance
+from pictura.core import provenance
+from pictura.evaluate import measures
 from pictura.evaluate.benchmark import Benchmark, Prompt
 from pictura.evaluate.painting import Progress
 from pictura.evaluate.pictures import load_pictures

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save
 
 from pictura.core.errors import ConfigError, ModelError, TrainingError
+from pictura.core.tables import from_table
 from pictura.learn.card import facts, learnt_section, training_section
 from pictura.learn.delta import delta_of
 from pictura.learn.history import History
@@ -161,9 +162,10 @@ def _provenance(given: Provenance | None, base: ModelInfo) -> Provenance:
 
 def _sampling(history: History, given: Mapping[str, Any] | None) -> Sampling:
     """How the run painted what it learnt from, which is how the model paints best."""
+    names = [field.name for field in dataclasses.fields(Sampling)]
     rollout = history.config["recipe"]["rollout"]
-    table = {name: rollout[name] for name in ("solver", "num_steps", "guidance_scale", "shift")}
-    sampling = Sampling(**{**table, "guidance_interval": (0.0, 1.0), **(given or {})})
+    table = {name: rollout[name] for name in names}
+    sampling = from_table(Sampling, {**table, **(given or {})}, "sampling")
     check_solver(sampling.solver)
     return sampling
 

@@ -1,12 +1,11 @@
-"""On what and from which code numbers were made: for results and cards."""
+"""On what and from which code numbers were made: for results, reports and cards."""
 
+import importlib.metadata
 import os
 import platform
 import subprocess
 from pathlib import Path
 from typing import Any
-
-import torch
 
 HERE = Path(__file__).resolve().parent
 
@@ -24,14 +23,14 @@ def commit() -> str | None:
     return f"{found}+" if found and changed else found
 
 
-def machine(device: str = "cpu") -> dict[str, Any]:
-    """What computes here, in words and numbers."""
+def machine(*, gpu: str | None = None) -> dict[str, Any]:
+    """What computes here, in words and numbers; `gpu` is the name of one that was used."""
     return {
         "cpu": _cpu_name(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "gpu": torch.cuda.get_device_name() if device == "cuda" and torch.cuda.is_available() else None,
+        "gpu": gpu,
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": importlib.metadata.version("torch"),
         "system": platform.system(),
     }
 
