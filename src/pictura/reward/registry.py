@@ -23,6 +23,7 @@ REWARDS = Registry(
     {
         "judge": "pictura.reward.judge:JudgeSettings",
         "clip": "pictura.reward.clip:ClipSettings",
+        "preference": "pictura.reward.preference:PreferenceSettings",
         "jpeg-compressibility": "pictura.reward.jpeg:CompressibilitySettings",
         "jpeg-incompressibility": "pictura.reward.jpeg:IncompressibilitySettings",
         "brightness": "pictura.reward.brightness:BrightnessSettings",
