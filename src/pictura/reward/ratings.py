@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from PIL import Image, UnidentifiedImageError
 from safetensors.torch import save
 from torch import Tensor
 
-import pictura
 from pictura.core import images as core_images
 from pictura.core.errors import DataError
 from pictura.encode.clip.config import SIZE
@@ -208,7 +208,7 @@ def _write(folder: Path, learnt: Learnt, *, name: str, clip: str) -> None:
         "family": "preference",
         "kind": "part",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "pictura_version": pictura.__version__,
+        "pictura_version": version("pictura"),
         "licence": "not stated",
         "data": [f"{learnt.metrics['pairs']} rated pairs"],
         "metrics": dict(learnt.metrics),
