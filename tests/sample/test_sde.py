@@ -157,6 +157,14 @@ def test_only_stochastic_steps_are_kept_and_each_leads_from_its_start_to_its_end
         np.testing.assert_array_equal(step.log_prob, log_prob(step.x_next, mean, std))
 
 
+def test_the_step_after_a_drawn_one_is_of_first_order() -> None:
+    """The velocity before the draw belongs to another path."""
+    times, x_T = time_grid(3), fixed_noise(9)
+    x_0, (drawn,) = solve_sde(to_gaussian, x_T, times, stochastic={1}, noise=fixed_noise, method="ab2")
+    v = to_gaussian(drawn.x_next, np.full(2, times[2]))
+    np.testing.assert_array_equal(x_0, drawn.x_next + (times[3] - times[2]) * v)
+
+
 def test_the_last_step_of_cps_draws_nothing() -> None:
     _, path = solve_sde(
         to_gaussian, fixed_noise(9), time_grid(3), stochastic=range(3), noise=fixed_noise, kind="cps"
