@@ -33,9 +33,21 @@ def preview(
 def tile(images: Tensor) -> Image.Image:
     """(B, 3 or 4, H, W) in [0, 1] to one near-square picture with a white gutter."""
     rows = to_pil(on_background(images.float().cpu(), 1.0).clamp(0, 1).numpy())
-    columns = 8 if len(rows) == NUM_PICTURES else math.ceil(math.sqrt(len(rows)))
+    columns = _columns(len(rows))
     width, height = rows[0].width + GUTTER, rows[0].height + GUTTER
     sheet = Image.new("RGB", (columns * width, math.ceil(len(rows) / columns) * height), "white")
     for i, row in enumerate(rows):
         sheet.paste(row, (i % columns * width, i // columns * height))
     return sheet
+
+
+def untile(sheet: Image.Image, number: int) -> list[Image.Image]:
+    """The `number` pictures that `tile` put on a sheet."""
+    columns = _columns(number)
+    width, height = sheet.width // columns, sheet.height // math.ceil(number / columns)
+    places = [(i % columns * width, i // columns * height) for i in range(number)]
+    return [sheet.crop((x, y, x + width - GUTTER, y + height - GUTTER)) for x, y in places]
+
+
+def _columns(number: int) -> int:
+    return 8 if number == NUM_PICTURES else math.ceil(math.sqrt(number))
