@@ -91,8 +91,36 @@ def test_three_commands_make_a_model_of_ones_own(folder: Path, environment: dict
     assert len(list((folder / "pictures").glob("a-red-apple-*.png"))) == 5
 
 
+SMALL_STEPS = """
+[prompts]
+per_update = 2
+group_size = 4
+
+[training]
+num_updates = 2
+
+[held_out]
+prompts = 4
+seeds = 2
+"""
+
+
+def test_three_commands_learn_from_a_reward(folder: Path, environment: dict[str, str]) -> None:
+    (folder / "judged.toml").write_text(blocks("toml")[1] + SMALL_STEPS)
+    learn, paint, compare = COMMANDS[5:8]
+    said = run(f"{learn} --threads 1", folder, environment)
+    assert "All updates are done." in said
+    assert (folder / "runs" / "judged" / "report.html").is_file()
+    # In two updates nothing may have got better, and then nothing is exported unless one insists.
+    run("pictura export runs/judged --name judged --last", folder, environment)
+    run(paint, folder, environment)
+    assert len(list((folder / "pictures").glob("two-red-apples-*.png"))) == 5
+    said = run(compare.replace("--limit 60", "--limit 12 --images 1"), folder, environment)
+    assert [line.split()[0] for line in said.splitlines()] == ["judged", "judged@0"]
+
+
 def test_the_last_command_measures(folder: Path, environment: dict[str, str]) -> None:
-    (measure,) = COMMANDS[5:]
+    (measure,) = COMMANDS[8:]
     said = run(measure.replace("--limit 60", "--limit 12 --images 2"), folder, environment)
     assert re.match(r"flow +glyphbench +[01]\.\d+ ", said)
     assert (folder / "evaluations" / "report.html").is_file()

@@ -66,6 +66,8 @@ def export_learnt(
     """
     history = History.read(run)
     saved = _checkpoint(run, history, last=last)
+    if weights not in saved.weights:
+        raise TrainingError(f"{run} holds ema, values and old of what it learnt, but no weights {weights!r}.")
     base = find_base(history)
     check_place(folder, name)
     if folder.resolve() == base.path.resolve():
