@@ -75,7 +75,7 @@ class Backprop:
         for at in renoised(batch.x_0, batch.seeds, num_times=s.num_times, shift=1.0, between=between):
             # 1. One step back to a picture, with its gradient.
             new = actors.new(at.x_t, at.t, batch.cond).float()
-            images = on_background(actors.policy.decode(at.clean(new)))
+            images = on_background(actors.policy.decode(at.clean(new))).clamp(0, 1)
 
             # 2. The reward of that picture, up to what is enough.
             scores = self.reward(images, batch.prompts)

@@ -33,6 +33,7 @@ class GRPOSettings:
     early: float = 0.5
     """Part of the steps, from the first, among which the drawn ones are."""
     sde: Literal["flow_sde", "cps"] = "flow_sde"
+    """How steps are drawn, see `sample/sde.py`."""
     noise_level: float = 0.7
     """Of the drawn steps; 0.8 suits cps."""
     trust: Literal["clip", "divergence"] = "clip"
