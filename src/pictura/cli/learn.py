@@ -6,6 +6,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from pictura.core.errors import PicturaError, TrainingError
+from pictura.store.models import home
+
 
 def command(
     recipe: Annotated[Path, typer.Argument(help="The recipe, a TOML file.")],
@@ -49,9 +52,23 @@ def command(
     if end.kind == "interrupt":
         raise typer.Exit(130)
     if export:
-        ...
+        _export(folder, settings.name)
     if end.kind == "guard":
-        raise typer.Exit(10)
+        raise typer.Exit(TrainingError.exit_code)
+
+
+def _export(run: Path, name: str) -> None:
+    """Write the report and the model; the run is safe whatever fails."""
+    from pictura.learn.export import export_learnt
+    from pictura.learn.report import write_report
+
+    typer.echo(f"Report: {write_report(run)}")
+    try:
+        model = export_learnt(run, home() / "models" / name, name=name)
+    except PicturaError as error:
+        typer.echo(f"No model was exported: {error}", err=True)
+    else:
+        typer.echo(f"Model: {model.path}. Paint with: pictura imagine 'a red apple' --model {name}")
 
 
 def _again(recipe: Path, runs: Path, max_minutes: float, rewards: list[str] | None) -> str:

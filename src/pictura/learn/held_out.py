@@ -85,6 +85,8 @@ class HeldOutScores:
 
 def _trained(table: Mapping[str, Any]) -> str:
     """The held-out score that a reward's table would train on; empty if none."""
+    if table.get("weight", 1) == 0:  # it only looks on
+        return ""
     if table.get("name") == "clip" and table.get("model", CLIP) == CLIP:
         return "clip"
     if table.get("name") == "judge" and table.get("model", JUDGE) == JUDGE and table.get("partial", 0.5) == 0:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -46,7 +46,7 @@ class Logs:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
-        done = 100 * step / recipe.training.num_updates
+        done = 100 * step // recipe.training.num_updates
         self._bar = self._progress.add_task(recipe.name, total=100, completed=done, note="")
         self._live = Live(get_renderable=self._table, console=Console(stderr=True, quiet=quiet))
 
@@ -94,14 +94,16 @@ class Logs:
         if not self._quiet:
             _write(self._findings, {"step": step, **asdict(finding)})
 
-    def picture(self, step: int, grid: Image.Image) -> None:
-        """Keep a sample grid."""
+    def picture(self, step: int, grid: Image.Image, prompts: Sequence[str], num_seeds: int) -> None:
+        """Keep a sample grid, and what it shows: of each prompt the pictures of so many seeds."""
         if self._quiet:
             return
         folder = self._folder / "samples"
         folder.mkdir(exist_ok=True)
         with atomic_file(folder / f"update-{step:08d}.png") as tmp:
             grid.save(tmp, format="png")
+        with atomic_file(folder / "prompts.json") as tmp:
+            tmp.write_text(json.dumps({"prompts": list(prompts), "seeds": num_seeds}), encoding="utf-8")
 
     def _table(self) -> Group:
         """First and last numbers side by side, above the bar."""

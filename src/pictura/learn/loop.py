@@ -19,7 +19,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -32,7 +32,7 @@ from pictura.core.errors import ConfigError, PicturaError
 from pictura.core.tables import to_table
 from pictura.core.types import Prompt
 from pictura.learn.actors import Actors
-from pictura.learn.advantage import advantages
+from pictura.learn.advantage import advantages, mixture
 from pictura.learn.algorithms import make_algorithm
 from pictura.learn.checkpoint import make_learnable, read_start, take
 from pictura.learn.draws import seeds_of
@@ -87,13 +87,16 @@ class Run:
                 f"rollout.guidance_scale must be 1 (off) for {self.algorithm.name!r}, which learns from "
                 f"drawn steps of one network call; got {self.painting.guidance_scale}."
             )
+        self.tested = self.painting
+        if self.algorithm.behaviour == "reference":  # it paints by guidance what is learnt to do without
+            self.tested = replace(self.painting, guidance_scale=1.0)
         self.prompts, kept = split_prompts(
             recipe.prompts, root, seed=recipe.seed, num_held_out=recipe.held_out.prompts
         )
         self.held_out = HeldOut(
             kept,
             HeldOutScores(recipe.rewards, kept, str(process.device)),
-            self.painting,
+            self.tested,
             num_seeds=recipe.held_out.seeds,
             process=process,
         )
@@ -125,7 +128,9 @@ class Run:
         elif recipe.model.start:
             start = root / recipe.model.start
             take(learnable.values, read_start(start, self.model.hash, device), start)
-        actors = Actors(self.policy, learnable, reference=saved and saved.weights["reference"])
+        actors = Actors(
+            self.policy, learnable, reference=None if saved is None else saved.weights["reference"]
+        )
         optimizer = torch.optim.AdamW(actors.values.values(), weight_decay=recipe.training.weight_decay)
         if saved is not None:
             actors.old_values.update(saved.weights["old"])
@@ -237,8 +242,10 @@ class Run:
         # 4. Compare the pictures of each group.
         advantage = torch.zeros_like(earned.total)
         if self.algorithm.compares:
-            compared = advantages(earned.total, earned.valid, group_size=group, settings=recipe.advantage)
-            advantage, metrics = compared.advantage, metrics | compared.metrics
+            compared = advantages(
+                self._compared(earned), earned.valid, group_size=group, settings=recipe.advantage
+            )
+            advantage, metrics = compared.advantage, {**metrics, **compared.metrics}
         allowed = self._allowed({k: metrics[k] for k in ("invalid", "zero_std") if k in metrics}, logs)
 
         # 5. Learn, 6. and let the copies follow.
@@ -250,6 +257,14 @@ class Run:
         if "kl" in metrics:
             self._allowed({"kl": metrics["kl"]}, logs)
         return metrics | self._costs([*times, time.monotonic()])
+
+    def _compared(self, earned: Earned) -> Tensor:
+        """What the pictures of a group are compared by."""
+        weights = getattr(self.reward, "weights", None)
+        if weights is None or self.recipe.several == "sum":
+            return earned.total
+        group = self.recipe.prompts.group_size
+        return mixture(earned.parts, weights, earned.valid, group_size=group)
 
     def _stochastic(self, step: int) -> frozenset[int]:
         rng = np.random.default_rng([self.recipe.seed, step])
@@ -318,11 +333,10 @@ class Run:
         """Test the average on what is never learnt from, and keep it if it never did better."""
         metrics = self.held_out.look(self.policy, self.actors.ema)
         logs.record(self.step, metrics)
-        if metrics["held_out/total"] > self.best:
+        if self._allowed(metrics, logs) and metrics["held_out/total"] > self.best:
             self.best = metrics["held_out/total"]
             if self.process.leads:
                 checkpoints.write(self._checkpoint(validation=self.best), self.folder / "best")
-        self._allowed(metrics, logs)
 
     def _sample(self, logs: Logs) -> None:
         """What the average paints of fixed prompts and seeds."""
@@ -336,11 +350,11 @@ class Run:
             self.actors.ema,
             prompts,
             seeds,
-            self.painting,
+            self.tested,
             group_size=SAMPLE_SEEDS,
             version=self.step,
         )
-        logs.picture(self.step, tile(rollout.images))
+        logs.picture(self.step, tile(rollout.images), [prompt.text for prompt in prompts], SAMPLE_SEEDS)
 
     def save(self) -> None:
         """Write a checkpoint (one process does)."""

@@ -113,7 +113,7 @@ class GuardSettings:
     max_skips: int = 3
     max_zero_std: float = 0.8
     zero_std_updates: int = 10
-    max_kl: float = 0.1
+    max_kl: float = 0.5
     """Budget of the mean squared change of the velocity from the reference's; 0 = no limit."""
     max_invalid: float = 0.05
     held_out_drop: float = 2.0
@@ -170,8 +170,8 @@ class LearnRecipe:
     """`name` and its own settings, see docs/algorithms/."""
     advantage: AdvantageSettings = field(default_factory=AdvantageSettings)
     several: Literal["sum", "standardised"] = "sum"
-    """How several rewards count: as their weighted `sum`, or each `standardised` in its groups first, so that none
-    drowns another."""
+    """How several rewards count: as their weighted `sum`, or each `standardised` in its groups first, so that
+    none drowns another."""
     training: TrainingSettings = field(default_factory=TrainingSettings)
     guards: GuardSettings = field(default_factory=GuardSettings)
     held_out: HeldOutSettings = field(default_factory=HeldOutSettings)

@@ -3,13 +3,13 @@
 Letters B pictures of this process, N of all processes.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from pictura.core.errors import TrainingError
 from pictura.learn.measures import looks, spread
 from pictura.learn.rollout import Rollout
 from pictura.reward.types import Reward
@@ -37,16 +37,10 @@ def score(reward: Reward, rollout: Rollout, process: Process) -> Earned:
     """Let the reward judge the pictures of this process, and learn what the others earned.
 
     Raises:
-        PicturaError: the reward failed, or did not score each picture once.
+        RewardError: the reward failed, or did not score each picture once.
     """
     scores = reward(rollout.images, rollout.prompts)
     size = len(rollout.seeds)
-    for name, row in {"total": scores.total, "valid": scores.valid, **scores.parts}.items():
-        if row.shape != (size,):
-            raise TrainingError(
-                f"The reward {reward.name!r} must give one {name} for each of {size} pictures; "
-                f"got the shape {tuple(row.shape)}."
-            )
     about = looks(rollout.x_0, rollout.images)
     about["spread"] = spread(rollout.images, rollout.group_size).repeat_interleave(rollout.group_size)
     rows = [scores.total, scores.valid, *scores.parts.values(), *about.values()]
@@ -72,8 +66,8 @@ def metrics_of(earned: Earned, kinds: Sequence[str]) -> dict[str, float]:
     good = earned.total[earned.valid]
     metrics = {
         "reward": float(good.mean()),
-        "reward_std": float(good.std(correction=0)),
-        "reward_max": float(good.max()) if len(good) else float("nan"),
+        "reward_std": float(good.std(correction=0)) if len(good) else math.nan,
+        "reward_max": float(good.max()) if len(good) else math.nan,
         "invalid": 1 - len(good) / len(earned.total),
     }
     for name, row in {**earned.parts, **earned.looks}.items():
