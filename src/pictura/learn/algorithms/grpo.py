@@ -1,8 +1,8 @@
 """Flow-GRPO: some steps of painting are drawn, and the good draws are made likelier.
 
 Source  Liu et al. 2025, Flow-GRPO (arXiv:2505.05470), equations 4 to 6, and its Fast variant (published
-        code): one or two early steps are drawn, the rest is an ODE. Flow-DPPO (arXiv:2606.11025) for the divergence
-        mask: a step is dropped only where its law has moved too far and would move further.
+        code): one or two early steps are drawn, the rest is an ODE. Flow-DPPO (arXiv:2606.11025) for the
+        divergence mask: a step is dropped only where its law has moved too far and would move further.
         Differs: the divergence from the reference is that of the laws of a step, |dt| included, so that the
         code's weight of 0.04 at ten steps is about 0.004 here.
 Letters B pictures, C channels, h w latent size.
