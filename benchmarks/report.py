@@ -75,12 +75,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
-def write_section(title: str, text: str) -> None:
-    """Put `text` under the heading `title` of docs/benchmarks.md, in place of what stood there."""
-    page = PAGE.read_text() if PAGE.exists() else "# Benchmarks\n"
-    sections = re.split(r"(?m)^(?=## )", page)
+def write_section(title: str, text: str, *, page: Path = PAGE) -> None:
+    """Put `text` under the heading `title` of a page, in place of what stood there."""
+    before = page.read_text() if page.exists() else "# Benchmarks\n"
+    sections = re.split(r"(?m)^(?=## )", before)
     section = f"## {title}\n\n{text.strip()}\n\n"
     kept = [part if not part.startswith(f"## {title}\n") else section for part in sections]
     if section not in kept:
         kept = [*kept[:-1], kept[-1].rstrip() + "\n\n", section]
-    PAGE.write_text("".join(kept).rstrip() + "\n")
+    page.write_text("".join(kept).rstrip() + "\n")
