@@ -1,5 +1,8 @@
 import io
 import os
+import signal
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -97,6 +100,32 @@ def test_two_processes_may_write_the_cache_at_once(tmp_path: Path, monkeypatch: 
         loaded = list(pool.map(lambda _: GlyphSet.load(pack, size=4, cache=cache), range(2)))
     assert [len(glyphs) for glyphs in loaded] == [1, 1]
     assert len(list(cache.iterdir())) == 1
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from pictura.data.glyphs import GlyphSet
+
+def savez(path, **arrays):
+    Path(path).write_bytes(b"half of it")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+np.savez = savez
+GlyphSet.load(Path(sys.argv[1]), size=4, cache=Path(sys.argv[2]))
+"""
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    pack, cache = write_pack(tmp_path / "a.parquet", [picture()]), tmp_path / "cache"
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(pack), str(cache)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = cache.iterdir()
+    assert left.name.startswith(".")
+    assert len(GlyphSet.load(pack, size=4, cache=cache)) == 1
+    (kept,) = cache.iterdir()
+    assert kept.name.startswith("glyphs-4-")
 
 
 def test_a_damaged_cache_is_made_again(tmp_path: Path) -> None:

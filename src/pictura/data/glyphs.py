@@ -11,7 +11,6 @@ Units   uint8 colours, premultiplied by alpha.
 import hashlib
 import io
 import json
-import secrets
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from PIL import Image
 
 from pictura.core.errors import DataError
 from pictura.data.extras import need
+from pictura.store.atomic import atomic_file
 
 COLUMNS = ("image", "id", "name", "keywords", "style", "group")
 _CACHE_VERSION = 1
@@ -175,15 +175,10 @@ def _picture(data: bytes, size: int) -> NDArray[np.uint8]:
 
 
 def _write_cache(path: Path, glyphs: GlyphSet) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     columns = [glyphs.ids, glyphs.names, glyphs.keywords, glyphs.styles, glyphs.groups]
     text = np.frombuffer(json.dumps(columns).encode(), dtype=np.uint8)
-    part = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.npz")  # several processes may write at once
-    try:
+    with atomic_file(path) as part:  # several processes may write at once
         np.savez(part, images=glyphs.images, columns=text)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _read_cache(path: Path) -> GlyphSet | None:
