@@ -54,6 +54,8 @@ def test_where_the_slow_copy_paints_the_ratio_is_against_it() -> None:
     move(actors, {"mean": torch.full((3, 1, 1), -0.5)}, 1.0)
     assert bare.loss(actors, near).metrics["ratio_mean"] > 1
     assert not gradient(actors, bare, near)["mean"].any()
+    actors.follow(old_decay=0.0, ema_decay=0.0)
+    assert bare.loss(actors, near).metrics["ratio_error_max"] == 0
 
 
 @pytest.mark.parametrize("pull", ["old_weight", "kl_weight"])
