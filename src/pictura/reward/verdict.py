@@ -93,7 +93,7 @@ class Verdict:
     chance: Tensor
     """(B,) what `DetectorJudge.verify` says."""
     whole: Tensor
-    """(B,) all that is asked for at once, by the stricter reading of things."""
+    """(B,) the same where a thing must be told apart from others more surely."""
     parts: Mapping[str, Tensor]
     """`things`, `colour`, `number`, `place`: (B,) credit for each; NaN where it was not asked for."""
 
@@ -110,8 +110,8 @@ def read(found: Peaks, asked: Asked, calibration: Calibration, *, floor: float) 
         found: peaks of B pictures.
         asked: B claims, on the same device.
         calibration: of the detector.
-        floor: stands for `calibration.thing_floor` in all but the chance: the higher, the less is given for
-            what resembles other things as much.
+        floor: stands for `calibration.thing_floor` in `whole`: the higher, the less is given for what
+            resembles other things as much.
     """
     likely_B2P = _at(found.things, asked.things)
     hue_B2P = _share(_at(found.colours, asked.colours.clamp(min=0)), calibration.colour_floor)
@@ -119,44 +119,48 @@ def read(found: Peaks, asked: Asked, calibration: Calibration, *, floor: float) 
     there_B2P, sure_B2P = (
         found.presence[:, None] * _share(likely_B2P, f) for f in (calibration.thing_floor, floor)
     )
-    chance = torch.where(
-        asked.two,
-        _best_pair(there_B2P * hue_B2P, _stands(found.centres, asked.towards, _SHARP)),
-        _best_one(there_B2P[:, 0] * hue_B2P[:, 0], found.presence, asked.count),
+    return Verdict(
+        chance=_chance(there_B2P * hue_B2P, found, asked),
+        whole=_chance(sure_B2P * hue_B2P, found, asked),
+        parts=_credit(there_B2P, hue_B2P, found, asked),
     )
-    whole, parts = _credit(sure_B2P, hue_B2P, found, asked)
-    return Verdict(chance=chance, whole=whole, parts=parts)
 
 
-def _credit(
-    sure_B2P: Tensor, hue_B2P: Tensor, found: Peaks, asked: Asked
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """All together (B,), and credit for each part, at the peaks that fit best."""
+def _chance(match_B2P: Tensor, found: Peaks, asked: Asked) -> Tensor:
+    """The chance (B,) that all that is asked for is there."""
+    return torch.where(
+        asked.two,
+        _best_pair(match_B2P, _stands(found.centres, asked.towards, _SHARP)),
+        _best_one(match_B2P[:, 0], found.presence, asked.count),
+    )
+
+
+def _credit(there_B2P: Tensor, hue_B2P: Tensor, found: Peaks, asked: Asked) -> dict[str, Tensor]:
+    """Credit (B,) for each part, at the peaks that fit best."""
     place_BPP = _stands(found.centres, asked.towards, _SOFT)
-    first, second = _fittest(sure_B2P * hue_B2P, place_BPP, asked.two)
+    first, second = _fittest(there_B2P * hue_B2P, place_BPP, asked.two)
     rows = torch.arange(len(first), device=first.device)
-    sure_B2 = torch.stack([sure_B2P[rows, 0, first], sure_B2P[rows, 1, second]], dim=1)
-    hue_B2 = torch.stack([hue_B2P[rows, 0, first], hue_B2P[rows, 1, second]], dim=1)
-    both = torch.where(asked.two, sure_B2.prod(dim=1), sure_B2[:, 0])
-    alike_BP = _alike(sure_B2P[:, 0] * hue_B2P[:, 0], found.presence)
+    there_B2, hue_B2 = (
+        torch.stack([match[rows, 0, first], match[rows, 1, second]], dim=1) for match in (there_B2P, hue_B2P)
+    )
+    asked_B2 = torch.stack([torch.ones_like(asked.two), asked.two], dim=1)
+    coloured_B2 = asked_B2 & (asked.colours >= 0)
+    alike_BP = _alike(there_B2P[:, 0] * hue_B2P[:, 0], found.presence)
     number = asked.count.clamp(min=1)
     near = (1 - (alike_BP.sum(dim=1) - number).abs() / number).clamp(min=0)
-    coloured_B2 = (asked.colours >= 0) & torch.stack([torch.ones_like(asked.two), asked.two], dim=1)
-    nan = torch.full_like(both, torch.nan)
-    parts = {
-        "things": torch.where(asked.two, sure_B2.mean(dim=1), sure_B2[:, 0]),
-        "colour": torch.where(
-            coloured_B2.any(dim=1),
-            (sure_B2 * hue_B2 * coloured_B2).sum(dim=1) / coloured_B2.sum(dim=1).clamp(min=1),
-            nan,
-        ),
-        "number": torch.where(asked.count > 0, sure_B2[:, 0] * near, nan),
-        "place": torch.where(asked.towards.any(dim=1), both * place_BPP[rows, first, second], nan),
+    place = there_B2.prod(dim=1) * place_BPP[rows, first, second]
+    return {
+        "things": _mean(there_B2, asked_B2),
+        "colour": _mean(there_B2 * hue_B2, coloured_B2),
+        "number": torch.where(asked.count > 0, there_B2[:, 0] * near, torch.nan),
+        "place": torch.where(asked.towards.any(dim=1), place, torch.nan),
     }
-    stands_B = _stands(found.centres, asked.towards, _SHARP)[rows, first, second]
-    hues_B = torch.where(asked.two, hue_B2.prod(dim=1), hue_B2[:, 0])
-    exact_B = torch.where(asked.count > 0, _exactly(alike_BP, asked.count), 1.0)
-    return both * hues_B * torch.where(asked.two, stands_B, exact_B), parts
+
+
+def _mean(values_B2: Tensor, counts_B2: Tensor) -> Tensor:
+    """The mean (B,) of the values that count; NaN where none does."""
+    mean_B = (values_B2 * counts_B2).sum(dim=1) / counts_B2.sum(dim=1).clamp(min=1)
+    return torch.where(counts_B2.any(dim=1), mean_B, torch.nan)
 
 
 def _fittest(fits_B2P: Tensor, place_BPP: Tensor, two: Tensor) -> tuple[Tensor, Tensor]:
