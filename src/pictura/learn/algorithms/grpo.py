@@ -42,8 +42,8 @@ class GRPOSettings:
     """Of the ratio, which is per number of the latent."""
     max_divergence: float = 1e-5
     """Of the law of a step from the one it was drawn from, per number; for `divergence`."""
-    kl_weight: float = 0.004
-    """Of the divergence of a step's law from the reference's, per number."""
+    kl_weight: float = 0.04
+    """Of the divergence of a step's law from the reference's. More keeps more of the spread; see the page."""
 
     def __post_init__(self) -> None:
         check_noise(self.sde, self.noise_level)
