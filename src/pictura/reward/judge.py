@@ -32,7 +32,7 @@ class JudgeSettings:
     partial: float = 0.5
     """Share of the score that is credit for single parts; 0 is all or nothing."""
     floor: float = 0.05
-    """For the other share, of a thing with chance p among all p / (p + floor) counts: the higher, the surer."""
+    """For the other share: a thing with chance p among all counts p / (p + floor), so it must be surer."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.partial <= 1:
