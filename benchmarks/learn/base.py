@@ -24,7 +24,7 @@ from pictura.train.flow import FlowStep
 from pictura.train.optim import make_optimizers
 from pictura.train.recipe import TrainingSettings
 
-WRONG = 0.3
+WRONG = 0.45
 """Share of the captions whose colour was drawn anew, and of those whose corner was."""
 BATCH = 64
 SEED = 0

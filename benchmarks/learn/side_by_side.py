@@ -41,8 +41,8 @@ ALGORITHMS: dict[str, dict[str, Any]] = {
     "online DPO": {"name": "dpo"},
 }
 RATES = (3e-4, 1e-3, 3e-3)
-TEST_GROUP = 16
-TESTS = 6
+TEST_GROUP = 8
+TESTS = 4
 """Looks at a run, the one before it and the one after it among them."""
 TUNING_SEED = 100
 
@@ -83,14 +83,16 @@ def look(learner: Learner, calls: int) -> Look:
     )
 
 
-def run(policy: FlowPolicy, counter: CallCounter, settings: Settings, *, calls: int, seed: int) -> Course:
-    """Learn until so many network calls are spent."""
+def run(
+    policy: FlowPolicy, counter: CallCounter, settings: Settings, *, calls: int, seed: int, tests: int = TESTS
+) -> Course:
+    """Learn until so many network calls are spent, and look now and then."""
     learner = Learner(policy, Full(policy.learnable), ColourAndCorner(), settings, seed=seed)
     counter.calls, seconds = 0, 0.0
     looks: list[Look] = []
     prompts = prompts_of(LEARNT)
     while True:
-        if counter.calls >= len(looks) * calls / (TESTS - 1):
+        if counter.calls >= len(looks) * calls / (tests - 1):
             with counter.off():
                 looks.append(look(learner, counter.calls))
         if counter.calls >= calls:
@@ -104,7 +106,9 @@ def run(policy: FlowPolicy, counter: CallCounter, settings: Settings, *, calls: 
 def best_rate(
     policy: FlowPolicy, counter: CallCounter, algorithm: dict[str, Any], rates: Sequence[float], calls: int
 ) -> float:
-    """The learning rate with the highest reward at the end of a short run."""
+    """The learning rate with the highest reward at the end of a short run; the only one without a run."""
+    if len(rates) == 1:
+        return rates[0]
     found = {
         rate: run(
             policy,
@@ -112,6 +116,7 @@ def best_rate(
             Settings(algorithm=algorithm, learning_rate=rate),
             calls=calls,
             seed=TUNING_SEED,
+            tests=2,
         ).looks[-1]
         for rate in rates
     }
@@ -230,14 +235,14 @@ def main() -> None:
             run(policy, counter, settings, calls=options.calls, seed=seed) for seed in range(options.seeds)
         ]
         print(name, [course.looks[-1] for course in courses[name]], flush=True)
-    text = told(policy, courses, rates, options.calls, time.process_time() - started)
+        text = told(policy, courses, rates, options.calls, time.process_time() - started)
+        if options.json:
+            looks = {name: [[asdict(at) for at in c.looks] for c in runs] for name, runs in courses.items()}
+            options.json.write_text(json.dumps(looks, indent=1) + "\n")
+        if options.write:
+            plot(courses)
+            write_section("Side by side", text + f"\n\n![Courses of the runs]({PLOT.name})", page=PAGE)
     print(text)
-    if options.json:
-        looks = {name: [[asdict(at) for at in c.looks] for c in runs] for name, runs in courses.items()}
-        options.json.write_text(json.dumps(looks, indent=1) + "\n")
-    if options.write:
-        plot(courses)
-        write_section("Side by side", text + f"\n\n![Courses of the runs]({PLOT.name})", page=PAGE)
 
 
 if __name__ == "__main__":

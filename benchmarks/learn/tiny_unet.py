@@ -134,7 +134,7 @@ def pretrain(pipeline: StableDiffusionPipeline, *, num_steps: int, batch_size: i
 
 
 def load_base(
-    folder: Path, *, num_steps: int, batch_size: int = 64, seed: int = 0
+    folder: Path, *, num_steps: int, batch_size: int = 32, seed: int = 0
 ) -> StableDiffusionPipeline:
     """The pretrained painter, from `folder` if it was made before."""
     pipeline, path = build(seed), folder / f"unet-{num_steps}.pt"
