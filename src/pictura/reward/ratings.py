@@ -12,7 +12,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -208,7 +207,6 @@ def _write(folder: Path, learnt: Learnt, *, name: str, clip: str) -> None:
         "family": "preference",
         "kind": "part",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "pictura_version": version("pictura"),
         "licence": "not stated",
         "data": [f"{learnt.metrics['pairs']} rated pairs"],
         "metrics": dict(learnt.metrics),
