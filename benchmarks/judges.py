@@ -9,11 +9,13 @@ taught anything. For judge B the halves change places.
 """
 
 import argparse
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,16 +28,15 @@ from pictura.data.world import World
 from pictura.encode.judges.judge import Calibration, DetectorJudge, InquirerJudge, Judge
 from pictura.evaluate import glyphbench
 from pictura.evaluate.judges import FOLDERS, read_judge
-from pictura.evaluate.judging import Examination, examine
+from pictura.evaluate.judging import Examination, Questions, examine, set_questions
 from pictura.train.export_judge import export_judge
 from pictura.train.export_part import Provenance
-from pictura.train.recipe import load_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "judges.md"
 PROMPTS = ROOT / "src" / "pictura" / "evaluate" / "glyphbench-1.json"
 UNSEEN = {"a": "B", "b": "A"}
-FLOORS = [(thing, colour) for thing in (0.005, 0.001, 0.0003) for colour in (0.3, 1.0)]
+FLOORS = [(thing, colour) for thing in (0.02, 0.005, 0.001, 0.0003) for colour in (0.3, 1.0)]
 DATA = json.loads((ROOT / "src/pictura/models/flow/model.json").read_text())
 Claims = dict[str, list[Claim]]
 NAMES = {"single": "single object", "two": "two objects", "count": "counting", "colour": "colours"}
@@ -86,7 +87,8 @@ def rank(judges: Mapping[str, Judge], unseen: Mapping[str, Renders]) -> list[str
     rates = dict.fromkeys(things, 0.0)
     for letter, judge in judges.items():
         claims = all_claims(Holdouts.load())
-        wrong, asked = mistakes(examine(judge, unseen[letter], claims, seed=1, repeats=2, things=things))
+        questions = set_questions(unseen[letter], claims, seed=1, repeats=2, things=things)
+        wrong, asked = mistakes(examine(judge, questions))
         for thing in things:  # one mistake in two is assumed of what was hardly asked for
             rates[thing] += (wrong[thing] + 1) / (asked[thing] + 2) / len(judges)
     ranking = sorted(things, key=lambda thing: rates[thing])
@@ -118,18 +120,37 @@ def learnt_from(glyphs: GlyphSet, holdouts: Holdouts, half: str) -> str:
     )
 
 
+class Remembering(torch.nn.Module):
+    """A network that reads every batch once: what it said of it is kept."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self._said: dict[bytes, Any] = {}
+
+    def forward(self, images: torch.Tensor) -> Any:
+        """What the network says, now or when it first saw them."""
+        key = hashlib.sha256(images.numpy().tobytes()).digest()
+        if key not in self._said:
+            self._said[key] = self.network(images)
+        return self._said[key]
+
+
 def tune(
-    judge: DetectorJudge | InquirerJudge, renders: Renders, claims: Claims, things: Sequence[str]
+    judge: DetectorJudge | InquirerJudge, questions: Mapping[str, Questions]
 ) -> tuple[Calibration, dict[str, Examination]]:
     """Floors and thresholds with the highest mean accuracy over the tasks, on glyphs new to the judge."""
     best, found = -1.0, None
+    network = judge.network
+    judge.network = Remembering(network)
     for thing_floor, colour_floor in FLOORS:
         judge.calibration = Calibration(thing_floor=thing_floor, colour_floor=colour_floor)
-        results = examine(judge, renders, claims, seed=2, repeats=2, things=things)
+        results = examine(judge, questions)
         thresholds = {task: float(f"{result.best_threshold():.4g}") for task, result in results.items()}
         mean = np.mean([row[0] for row in accuracies(results, thresholds).values()])
         if mean > best:
             best, found = float(mean), (replace(judge.calibration, thresholds=thresholds), results)
+    judge.network = network
     assert found is not None
     print("floors", found[0].thing_floor, found[0].colour_floor, flush=True)
     return found
@@ -171,21 +192,23 @@ def main() -> None:
     asked = glyphbench.things_of_tasks(glyphbench.load_glyphbench())
     things = sorted(set().union(*asked.values()))
     claims = about(all_claims(holdouts), asked)
+    last = set_questions(nobody, claims, seed=3, repeats=4, things=things)
     tables, tuned_tables = {}, {}
     for letter, judge in judges.items():
-        calibration, tuned = tune(judge, unseen[letter], claims, things)
+        calibration, tuned = tune(
+            judge, set_questions(unseen[letter], claims, seed=2, repeats=2, things=things)
+        )
         judge.calibration = calibration
         tuned_tables[letter] = accuracies(tuned, calibration.thresholds)
-        results = examine(judge, nobody, claims, seed=3, repeats=4, things=things)
+        results = examine(judge, last)
         tables[letter] = accuracies(results, calibration.thresholds)
         for name, table in (("unseen half", tuned_tables[letter]), ("nobody's", tables[letter])):
             print(letter, name, f"{np.mean([row[0] for row in table.values()]):.4f}", table, flush=True)
         if options.export:
-            recipe = load_recipe(ROOT / "recipes" / f"judge-{letter}.toml")
             export_judge(
                 runs[letter],
                 FOLDERS[letter],
-                name=recipe.name,
+                name=f"judge-{letter}",
                 weights=options.weights,
                 calibration=asdict(calibration),
                 provenance=Provenance(

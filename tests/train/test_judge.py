@@ -15,6 +15,7 @@ from pictura.train.judge import (
     colour_loss,
     detector_loss,
     inquirer_loss,
+    settle,
 )
 from tests.data.scene_kit import open_holdouts, tiny_pack, tiny_world
 
@@ -138,3 +139,18 @@ def test_pictures_without_truth_are_refused() -> None:
     task = JudgeTask(step, config={}, things=["x"], words=[], autoencoder=None, device=torch.device("cpu"))
     with pytest.raises(Exception, match="whose truth is known"):
         task.inputs(Batch(images=np.zeros((1, 4, 8, 8)), captions=("x",)), np.random.default_rng(0))
+
+
+def test_settled_norms_hold_the_statistics_of_the_pictures_given() -> None:
+    torch.manual_seed(0)
+    network = Detector(DetectorConfig(num_things=1, num_colours=1, widths=(4, 4, 4), blocks=(1, 1)))
+    weights = {name: value.clone() for name, value in network.named_parameters()}
+    pictures = [torch.rand(8, 3, 32, 32), torch.rand(8, 3, 32, 32) / 2]
+    settle(network, pictures)
+    first, norm = network.trunk[0][0], network.trunk[0][1]
+    seen = [first(batch * 2 - 1) for batch in pictures]
+    mean = torch.stack([x.mean(dim=(0, 2, 3)) for x in seen]).mean(dim=0)
+    assert norm.running_mean == pytest.approx(mean.detach(), abs=1e-5)
+    assert not network.training
+    assert norm.momentum == 0.1
+    assert all(torch.equal(value, weights[name]) for name, value in network.named_parameters())

@@ -87,24 +87,32 @@ def _other(options: Sequence[str], taken: Collection[str | None], rng: np.random
     return str(rng.choice([option for option in options if option not in taken]))
 
 
-def examine(
-    judge: Judge,
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Questions:
+    """Pictures of one task, each with what is true of it and what is not."""
+
+    images: NDArray[np.float32]
+    """(N, 3, H, W) in [0, 1], on light grey."""
+    true: tuple[Claim, ...]
+    false: tuple[Claim, ...]
+
+
+def set_questions(
     renders: Renders,
     claims: Mapping[str, Sequence[Claim]],
     *,
     seed: int,
+    things: Sequence[str],
     repeats: int = 4,
-    things: Sequence[str] = (),
-) -> dict[str, Examination]:
-    """Examine a judge on every task.
+) -> dict[str, Questions]:
+    """Paint what judges are examined on.
 
     Args:
-        judge: to examine.
-        renders: of glyphs that it has never seen.
+        renders: of glyphs that the judges have never seen.
         claims: for each task; those that the renders cannot show are left out.
         seed: of pictures and false claims.
+        things: what false claims may name.
         repeats: pictures of each claim.
-        things: what false claims may name; the judge's own list if empty.
     """
     out = {}
     for number, (task, given) in enumerate(claims.items()):
@@ -113,8 +121,18 @@ def examine(
         if not shown:
             continue
         images = on_background(renders.paint(shown, seed * 100 + number))
-        wrong = [falsify(claim, task, things or judge.things, rng) for claim in shown]
-        out[task] = Examination(
-            claims=tuple(shown), true=judge.verify(images, shown), false=judge.verify(images, wrong)
-        )
+        wrong = tuple(falsify(claim, task, things, rng) for claim in shown)
+        out[task] = Questions(images=images, true=tuple(shown), false=wrong)
     return out
+
+
+def examine(judge: Judge, questions: Mapping[str, Questions]) -> dict[str, Examination]:
+    """Examine a judge on every task."""
+    return {
+        task: Examination(
+            claims=asked.true,
+            true=judge.verify(asked.images, asked.true),
+            false=judge.verify(asked.images, asked.false),
+        )
+        for task, asked in questions.items()
+    }

@@ -7,6 +7,7 @@ nearly pure noise, and hold nothing then: the colours of a thing are not the thi
 Letters B batch, M things in a picture at most, T things, K colours, W words.
 """
 
+import copy
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -38,6 +39,7 @@ NOTHING, STRANGER = -1, -2
 """In place of a thing's number: no object, and one that is none of the world's things."""
 NEEDS_TRUTH = "A judge learns from pictures whose truth is known: data.kind must be 'scenes'."
 _BROKEN = 0.03  # of the pictures are cut to pieces, and as many are melted
+_CLEAN_FROM, _CLEAN_BATCHES = 1 << 30, 16
 _RARE = 3  # words of fewer pack names are not learnt
 
 
@@ -213,7 +215,14 @@ class JudgeTask:
         return None
 
     def finish(self, train: BatchSource, weights: Sequence[dict[str, Tensor]]) -> None:
-        """Nothing is left to do."""
+        """Measure the norms' statistics of the averages on clean pictures: training saw damaged ones."""
+        pictures = clean_pictures(train)
+        for average in weights:
+            network = copy.deepcopy(self.module.network)
+            network.load_state_dict(part(average, "network"))
+            settle(network, pictures)
+            for name, buffer in network.named_buffers():
+                average[f"network.{name}"].copy_(buffer)
 
     def inputs(self, batch: Batch, rng: np.random.Generator) -> tuple[Tensor, ...]:
         """Truth and picture, treated badly in training."""
@@ -288,6 +297,28 @@ class JudgeTask:
             images = torch.cat([images[: few[0]], painted])
             gone[few] |= from_noise
         return images, torch.from_numpy(gone).to(self.device)
+
+
+def clean_pictures(train: BatchSource) -> list[Tensor]:
+    """Scenes as they are, far from where training takes its own: batches (B, 3, H, W), on light grey."""
+    batches = (train.batch(_CLEAN_FROM + i, 64) for i in range(_CLEAN_BATCHES))
+    return [on_background(torch.as_tensor(batch.images)) for batch in batches]
+
+
+@torch.no_grad()
+def settle(network: nn.Module, pictures: Sequence[Tensor]) -> None:
+    """Measure the statistics of a network's batch norms anew, as means over `pictures`."""
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over the batches
+    network.train()
+    for batch in pictures:
+        network(batch)
+    network.eval()
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
 def build(
