@@ -93,7 +93,7 @@ def reaching(metrics: Path, wanted: int) -> Callable[[], bool]:
     return lambda: lines_of(metrics) >= wanted
 
 
-def start(recipe: Path, root: Path) -> subprocess.Popen[str]:
+def start(recipe: Path, root: Path) -> subprocess.Popen[bytes]:
     """Start `pictura learn` on one thread."""
     env = {
         **os.environ,
@@ -103,7 +103,7 @@ def start(recipe: Path, root: Path) -> subprocess.Popen[str]:
     }
     command = [sys.executable, "-m", "pictura.cli", "learn", str(recipe), "--runs", str(root / "runs")]
     command += ["--threads", "1", "--device", "cpu", "--no-export"]
-    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 @pytest.mark.parametrize(("num_kills", "updates"), [(1, 10), pytest.param(12, 60, marks=pytest.mark.slow)])
@@ -132,7 +132,7 @@ def test_killed_and_interrupted_it_ends_in_the_same_bits(root: Path, num_kills: 
             while process.poll() is None and lines_of(metrics) < before + 2:
                 time.sleep(0.05)
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=240)
+            out, err = (said.decode() for said in process.communicate(timeout=240))
         finally:
             process.kill()
     assert process.returncode == 130, err[-2000:]

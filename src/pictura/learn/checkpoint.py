@@ -7,6 +7,7 @@ remember; `validation` the total of the held-out scores, higher is better.
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,6 +40,31 @@ def read_start(where: Path, model_hash: str, device: str) -> Values:
     if "ema" not in saved.weights or theirs != model_hash:
         raise ConfigError(f"model.start is {where}, which did not learn on the model of this recipe.")
     return saved.weights["ema"]
+
+
+def check_same_run(saved: checkpoints.Checkpoint, where: Path, config: Mapping[str, Any]) -> None:
+    """Check that the run of `config` is the one that was saved, and that it may go on.
+
+    Raises:
+        ConfigError: the model or the seed is another, or a guard stopped it that is as strict as before.
+    """
+    theirs = saved.config
+    same = {
+        "model": theirs["model"]["hash"] == config["model"]["hash"]
+        and theirs["recipe"]["model"] == config["recipe"]["model"],
+        "seed": theirs["recipe"]["seed"] == config["recipe"]["seed"],
+    }
+    for key, kept in same.items():
+        if not kept:
+            raise ConfigError(
+                f"{where} learnt with another {key} than the recipe asks for. "
+                f"Give the recipe another name, or delete the run to start anew."
+            )
+    if theirs["stopped"] and theirs["recipe"]["guards"] == config["recipe"]["guards"]:
+        raise ConfigError(
+            f"A guard stopped this run: {theirs['stopped']}. Give the recipe another name or, if you know "
+            f"better than the guard, change [guards]; {where.parents[1] / 'best'} is the best of the run."
+        )
 
 
 @torch.no_grad()

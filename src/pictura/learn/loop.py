@@ -34,7 +34,7 @@ from pictura.core.types import Prompt
 from pictura.learn.actors import Actors
 from pictura.learn.advantage import advantages, mixture
 from pictura.learn.algorithms import make_algorithm
-from pictura.learn.checkpoint import make_learnable, read_start, take
+from pictura.learn.checkpoint import check_same_run, make_learnable, read_start, take
 from pictura.learn.draws import seeds_of
 from pictura.learn.guards import Guards, Seen
 from pictura.learn.held_out import HeldOut, HeldOutScores
@@ -93,13 +93,9 @@ class Run:
         self.prompts, kept = split_prompts(
             recipe.prompts, root, seed=recipe.seed, num_held_out=recipe.held_out.prompts
         )
-        self.held_out = HeldOut(
-            kept,
-            HeldOutScores(recipe.rewards, kept, str(process.device)),
-            self.tested,
-            num_seeds=recipe.held_out.seeds,
-            process=process,
-        )
+        scores = HeldOutScores(recipe.rewards, kept, str(process.device))
+        num_seeds = recipe.held_out.seeds
+        self.held_out = HeldOut(kept, scores, self.tested, num_seeds=num_seeds, process=process)
         self.guards = Guards(recipe.guards)
 
         base = root / recipe.model.base
@@ -123,7 +119,7 @@ class Run:
         latest = checkpoints.find_latest(self.folder / "checkpoints")
         saved = None if latest is None else checkpoints.load(latest, device=device)
         if saved is not None and latest is not None:
-            self._check(saved, latest)
+            check_same_run(saved, latest, self._config())
             take(learnable.values, saved.weights["values"], latest)
         elif recipe.model.start:
             start = root / recipe.model.start
@@ -144,21 +140,6 @@ class Run:
             if best is not None:
                 self.best = checkpoints.read_state(best)["validation"]
         return actors, optimizer
-
-    def _check(self, saved: checkpoints.Checkpoint, where: Path) -> None:
-        """Refuse to go on with another model, or where a guard stopped that is as strict as before."""
-        theirs, mine = saved.config, self._config()
-        for key in ("model", "seed"):
-            if theirs["recipe"][key] != mine["recipe"][key] or theirs["model"] != mine["model"]:
-                raise ConfigError(
-                    f"{where} learnt with another {key} than the recipe asks for. "
-                    f"Give the recipe another name, or delete the run to start anew."
-                )
-        if theirs["stopped"] and theirs["recipe"]["guards"] == mine["recipe"]["guards"]:
-            raise ConfigError(
-                f"A guard stopped this run: {theirs['stopped']}. Give the recipe another name or, if you "
-                f"know better than the guard, change [guards]; {self.folder / 'best'} is the best of the run."
-            )
 
     def learn(self, *, max_minutes: float = 0.0) -> End:
         """Learn until the recipe's updates or the minutes are over, a guard stops it, or Ctrl-C.
