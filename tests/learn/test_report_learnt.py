@@ -93,7 +93,7 @@ def test_the_page_is_whole_html(text: str) -> None:
 def test_it_opens_with_the_scores_and_the_end(text: str) -> None:
     heroes = re.findall(r'<div class="hero"[^>]*>([^<]*)<b>([^<]*)</b><small>([^<]*)<', text)
     assert heroes == [
-        ("reward", "0.35", "0.45 at the start"),
+        ("reward", "0.55", "0.15 at the start"),
         ("held out: right, by judge A", "0.62", "0.5 at the start"),
         ("held out: likeness, by clip-guide", "0.26", "0.2 at the start"),
         ("held out: diversity that is left", "0.88", "1 at the start"),

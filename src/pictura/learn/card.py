@@ -8,9 +8,15 @@ from pictura.store.models import AS_LEARNT, MAX_STRENGTH, ModelInfo
 from pictura.train.checkpoint import Checkpoint
 from pictura.train.export_part import Provenance
 
-AVERAGED = 10
-"""Updates over which a reward is averaged, since each asks for other things."""
 HELD_OUT = "held_out/"
+CALLED = {
+    "strict": "right, by judge A",
+    "clip": "likeness, by clip-guide",
+    "diversity_share": "diversity that is left",
+}
+"""Held-out numbers that people are shown first, and what they are called."""
+_AVERAGED = 10
+"""Updates over which a reward is averaged, since each asks for other things."""
 
 
 def facts(
@@ -39,7 +45,7 @@ def facts(
         "weights": weights,
         "rank": recipe["model"]["rank"] if recipe["model"]["weights"] == "low_rank" else "full",
         "lost": round(lost, 5),
-        "reward": _pair(mean_of(history, "reward", AVERAGED), mean_of(history, "reward", saved.step)),
+        "reward": _pair(*rewards_of(history, saved.step)),
         "held_out": {
             name.removeprefix(HELD_OUT): _pair(history.at(name, 0), history.at(name, saved.step))
             for name in tested
@@ -52,10 +58,11 @@ def facts(
     }
 
 
-def mean_of(history: History, name: str, step: int) -> float | None:
-    """Mean of a number over the last `AVERAGED` updates up to one."""
-    known = [value for when, value in history.series.get(name, {}).items() if when <= step][-AVERAGED:]
-    return sum(known) / len(known) if known else None
+def rewards_of(history: History, step: int) -> tuple[float | None, float | None]:
+    """Mean rewards of the first updates and of the last up to one: ten each, a third where they are few."""
+    known = [value for when, value in history.series.get("reward", {}).items() if when <= step]
+    few = max(1, min(_AVERAGED, len(known) // 3))
+    return (sum(known[:few]) / few, sum(known[-few:]) / few) if known else (None, None)
 
 
 def learnt_section(said: Mapping[str, Any], model: ModelInfo) -> str:
@@ -66,8 +73,9 @@ def learnt_section(said: Mapping[str, Any], model: ModelInfo) -> str:
         if said["lost"] > 0.01
         else ""
     )
-    rows = {f"reward (mean of {AVERAGED} updates)": said["reward"]}
-    rows |= {f"held out: {name.replace('_', ' ')}": pair for name, pair in said["held_out"].items()}
+    tested = said["held_out"]
+    rows = {"reward": said["reward"]}
+    rows |= {f"held out: {called}": tested[name] for name, called in CALLED.items() if name in tested}
     table = ["| | at the start | now |", "| --- | --- | --- |"]
     table += [f"| {name} | {_number(start)} | {_number(now)} |" for name, (start, now) in rows.items()]
     guards = "\n".join(f"- {line}" for line in said["guards"]) or "No guard objected to anything."

@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from pictura.core.svg import COLOURS, INK, style_of, svg
 from pictura.learn.history import History, Series
@@ -74,6 +75,8 @@ def _draw(axes: Any, panel: Panel, history: History) -> None:
             axes.axhline(said["limit"], color=INK, lw=1, ls=":", alpha=0.7)
     if history.best:
         axes.axvline(history.best, color=INK, lw=0.8, ls="--", alpha=0.4)
+    if all(len(set(history.series[name].values())) == 1 for name, _ in lines):
+        axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))  # what never changes has no scale of its own
     if panel.log:
         axes.set_yscale("log")
     objections = sorted({row["step"] for row in history.findings})
@@ -81,6 +84,7 @@ def _draw(axes: Any, panel: Panel, history: History) -> None:
     axes.plot(objections, [0.02] * len(objections), "^", color=COLOURS[4], ms=5, transform=foot)
     axes.set_title(panel.title, fontsize=10)
     axes.set_xlabel("update", fontsize=8)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.tick_params(labelsize=8)
     if len(lines) > 1:
         axes.legend(fontsize=7)

@@ -6,15 +6,10 @@ from html import escape
 import torch
 
 from pictura.core import html, provenance
+from pictura.learn.card import CALLED
 from pictura.learn.history import History
 from pictura.learn.report.curves import Panel, row_of_plots
 
-CALLED = {
-    "strict": "right, by judge A",
-    "clip": "likeness, by clip-guide",
-    "diversity_share": "diversity that is left",
-}
-"""Held-out numbers that stand at the top, and what they are called."""
 _LISTED = 40
 _BELOW = ("held_out/diversity_share",)
 """Numbers whose guard objects to small ones."""

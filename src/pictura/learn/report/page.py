@@ -12,9 +12,9 @@ from pathlib import Path
 import pictura
 from pictura.core import html, provenance
 from pictura.core.svg import COLOURS
-from pictura.learn.card import AVERAGED, HELD_OUT, mean_of
+from pictura.learn.card import CALLED, HELD_OUT, rewards_of
 from pictura.learn.history import History
-from pictura.learn.report.numbers import CALLED, everything, guards, plots, speed
+from pictura.learn.report.numbers import everything, guards, plots, speed
 from pictura.learn.report.pictures import before_and_after, film
 from pictura.store.atomic import atomic_file
 
@@ -62,7 +62,7 @@ def _head(history: History, title: str, chosen: int) -> str:
         f"{recipe['prompts']['per_update']} prompts x {recipe['prompts']['group_size']} pictures in "
         f"{history.seconds / 3600:.2f} hours, by Pictura {pictura.__version__}. {ended(history)}"
     )
-    pairs = [("reward", mean_of(history, "reward", AVERAGED), mean_of(history, "reward", chosen))]
+    pairs = [("reward", *rewards_of(history, chosen))]
     pairs += [
         (f"held out: {called}", history.at(HELD_OUT + name, 0), history.at(HELD_OUT + name, chosen))
         for name, called in CALLED.items()
