@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from pictura.core.types import Batch
 from pictura.data.scenes import SceneMix, SceneSource
@@ -147,7 +148,9 @@ def test_settled_norms_hold_the_statistics_of_the_pictures_given() -> None:
     weights = {name: value.clone() for name, value in network.named_parameters()}
     pictures = [torch.rand(8, 3, 32, 32), torch.rand(8, 3, 32, 32) / 2]
     settle(network, pictures)
-    first, norm = network.trunk[0][0], network.trunk[0][1]
+    stem = network.trunk[0]
+    assert isinstance(stem, nn.Sequential)
+    first, norm = stem[0], stem[1]
     seen = [first(batch * 2 - 1) for batch in pictures]
     mean = torch.stack([x.mean(dim=(0, 2, 3)) for x in seen]).mean(dim=0)
     assert norm.running_mean == pytest.approx(mean.detach(), abs=1e-5)
