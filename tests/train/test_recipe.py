@@ -9,16 +9,26 @@ import pytest
 
 from pictura.cli.export import read_card
 from pictura.core.errors import ConfigError
+from pictura.learn.recipe import load_learn_recipe
+from pictura.reward.registry import REWARDS
 from pictura.train.recipe import SAMPLING, Recipe, from_table, load_recipe, to_table
 
 FILES = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*.toml"))
 CARDS = [path for path in FILES if path.stem.endswith("-card")]
-RECIPES = [path for path in FILES if path not in CARDS]
+LEARN = [path for path in FILES if "[algorithm]" in path.read_text(encoding="utf-8")]
+RECIPES = [path for path in FILES if path not in CARDS + LEARN]
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.name)
 def test_every_recipe_of_ours_is_valid(path: Path) -> None:
     assert load_recipe(path).name
+
+
+def test_every_recipe_for_learning_of_ours_is_valid() -> None:
+    for path in LEARN:
+        recipe = load_learn_recipe(path)
+        for table in recipe.rewards:
+            assert table["name"] in REWARDS, path
 
 
 @pytest.mark.parametrize("path", CARDS, ids=lambda p: p.name)
