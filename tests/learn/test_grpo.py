@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pictura.core.errors import ConfigError
 from pictura.core.types import Prompt
 from pictura.learn import draws
 from pictura.learn.actors import Actors
@@ -49,6 +50,13 @@ def test_before_the_first_step_every_ratio_is_one(sde: str) -> None:
     assert len(batch.path) == 4
     assert metrics["ratio_error_max"] < 1e-5
     assert metrics["kl"] == metrics["clip_high"] == metrics["clip_low"] == 0
+
+
+def test_pictures_without_drawn_steps_are_refused() -> None:
+    actors, grpo = gaussian_actors(), GRPO(GRPOSettings(sde="cps"))
+    batch = painted(actors, grpo, painting=Painting(num_steps=1))
+    with pytest.raises(ConfigError, match=r"drawn steps, and these pictures have none\. Where sde = 'cps'"):
+        grpo.loss(actors, batch)
 
 
 def test_latents_kept_in_half_precision_are_seen_in_the_ratio() -> None:

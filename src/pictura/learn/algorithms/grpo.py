@@ -88,7 +88,16 @@ class GRPO:
         return frozenset(range(start, start + width))
 
     def loss(self, actors: Actors, batch: Experience) -> Loss:
-        """What some whole groups teach."""
+        """What some whole groups teach.
+
+        Raises:
+            ConfigError: no step was drawn.
+        """
+        if not batch.path:
+            raise ConfigError(
+                "The algorithm 'grpo' learns from drawn steps, and these pictures have none. Where sde = 'cps' "
+                "the last step draws nothing: take more rollout.num_steps, or a smaller algorithm.early."
+            )
         losses, metrics = zip(*(self._step(actors, batch, step) for step in batch.path), strict=True)
         return Loss(per_picture=torch.stack(losses).mean(0), metrics=averaged(list(metrics)))
 
