@@ -96,7 +96,7 @@ class GRPO:
         if not batch.path:
             raise ConfigError(
                 "The algorithm 'grpo' learns from drawn steps, and these pictures have none. Where sde "
-                "= 'cps' the last step draws nothing: take more rollout.num_steps, or a smaller algorithm.early."
+                "= 'cps' the last step draws nothing: take more rollout.num_steps or less algorithm.early."
             )
         losses, metrics = zip(*(self._step(actors, batch, step) for step in batch.path), strict=True)
         return Loss(per_picture=torch.stack(losses).mean(0), metrics=averaged(list(metrics)))
