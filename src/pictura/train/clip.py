@@ -24,7 +24,7 @@ from pictura.data.world import World
 from pictura.encode.clip.config import SIZE, ClipConfig, get_preset
 from pictura.encode.clip.model import Clip, contrastive_loss
 from pictura.encode.tokenizer import Tokenizer
-from pictura.train.judge import spoil, turn
+from pictura.train.damage import spoil, turn
 from pictura.train.materials import Materials
 from pictura.train.recipe import Recipe, from_table
 from pictura.train.start import Start, part, require, tokenizer_of
