@@ -1,8 +1,7 @@
 """What judges learn: to say what is in a scene whose truth is known, drawn well or badly.
 
-Pictures are turned, bent, blurred, dimmed and passed through a painter's autoencoder with noise on the
-latent, so that a judge reads generated pictures too; some are cut to pieces, melted or painted anew from
-nearly pure noise, and hold nothing then: the colours of a thing are not the thing.
+Pictures are turned, blurred, dimmed and passed through a painter's autoencoder with noise on the latent, so
+that a judge reads generated pictures too; some are cut to pieces and shuffled, and hold nothing then.
 
 Letters B batch, M things in a picture at most, T things, K colours, W words.
 """
@@ -29,7 +28,7 @@ from pictura.encode.autoencoder import Autoencoder, AutoencoderConfig
 from pictura.encode.judges.detector import Detections, Detector, DetectorConfig
 from pictura.encode.judges.inquirer import Answers, Inquirer, InquirerConfig
 from pictura.encode.tokenizer import Tokenizer
-from pictura.train.damage import Repainter, melt, shuffle, spoil, turn
+from pictura.train.damage import shuffle, spoil, turn
 from pictura.train.materials import Materials
 from pictura.train.recipe import Recipe, from_table
 from pictura.train.start import Start, part, read_start, require
@@ -38,7 +37,7 @@ MOST = 4
 NOTHING, STRANGER = -1, -2
 """In place of a thing's number: no object, and one that is none of the world's things."""
 NEEDS_TRUTH = "A judge learns from pictures whose truth is known: data.kind must be 'scenes'."
-_BROKEN = 0.03  # of the pictures are cut to pieces, and as many are melted
+_BROKEN = 0.06  # of the pictures are cut to pieces
 _CLEAN_FROM, _CLEAN_BATCHES = 1 << 30, 16
 _RARE = 3  # words of fewer pack names are not learnt
 
@@ -179,7 +178,6 @@ class JudgeTask:
         words: Sequence[str],
         autoencoder: Autoencoder | None,
         device: torch.device,
-        repainter: Repainter | None = None,
     ) -> None:
         """Keep the parts.
 
@@ -190,10 +188,8 @@ class JudgeTask:
             words: of pack names, in the order of the words head.
             autoencoder: of a painter, through which some of the pictures go.
             device: where it computes.
-            repainter: paints some of the pictures anew.
         """
         self.module, self.device, self.autoencoder = module, device, autoencoder
-        self._repainter = repainter
         self._config = dict(config)
         self._things = {phrase: i for i, phrase in enumerate(things)}
         self._words = {word: i for i, word in enumerate(words)}
@@ -253,16 +249,17 @@ class JudgeTask:
         if self.module.training:
             images, truth[1] = turn(images, truth[1], rng)
             images = self._through_the_autoencoder(images, rng)
-            images, gone = self._ruin(images, batch, rng)
             images = spoil(images, rng)
-            truth[0] = torch.where(gone[:, None], NOTHING, truth[0])
-            truth[4] = truth[4] * ~gone
+            broken = torch.from_numpy(rng.random(size) < _BROKEN).to(self.device)
+            images = torch.where(broken[:, None, None, None], shuffle(images, rng), images)
+            truth[0] = torch.where(broken[:, None], NOTHING, truth[0])
+            truth[4] = truth[4] * ~broken
         return (images, *truth)
 
     @torch.no_grad()
     def _through_the_autoencoder(self, images: Tensor, rng: np.random.Generator) -> Tensor:
-        """Pass a sixth of the pictures, the first, through the autoencoder, with noise on the latent."""
-        count = len(images) // 6
+        """Pass a quarter of the pictures through the autoencoder, with noise on the latent."""
+        count = len(images) // 4
         if self.autoencoder is None or not count:
             return images
         opaque = torch.cat([images[:count], torch.ones_like(images[:count, :1])], dim=1)
@@ -271,32 +268,6 @@ class JudgeTask:
         noise = rng.standard_normal(latent.shape, dtype=np.float32) * strength
         painted = self.autoencoder.decode(latent + torch.from_numpy(noise).to(latent))
         return torch.cat([on_background(painted), images[count:]])
-
-    def _ruin(self, images: Tensor, batch: Batch, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Ruin some pictures: those, and where (B,) nothing is left of what was in them."""
-        size = len(images)
-        fate = rng.random(size)
-        gone = fate < 2 * _BROKEN
-        for low, damage in ((0.0, shuffle), (_BROKEN, melt)):
-            rows = torch.from_numpy((fate >= low) & (fate < low + _BROKEN)).to(self.device)
-            images = torch.where(rows[:, None, None, None], damage(images, rng), images)
-        if self._repainter is not None:
-            few = np.arange(size - size * 3 // 32, size)  # the last; a third keeps what it showed
-            from_noise = rng.random(len(few)) < 2 / 3
-            several = np.array([len(batch.scenes[i].objects) > 1 for i in few])
-            start = np.where(from_noise, rng.uniform(0.94, 1, len(few)), rng.uniform(0.2, 0.6, len(few)))
-            # Painters know single things: only without guidance are they mush. Of several, all is.
-            guidance = np.where(several, rng.uniform(2, 4, len(few)), 1.0)
-            painted = self._repainter(
-                images[few],
-                [batch.captions[i] for i in few],
-                torch.from_numpy(start).to(images),
-                torch.from_numpy(guidance).to(images),
-                rng,
-            )
-            images = torch.cat([images[: few[0]], painted])
-            gone[few] |= from_noise
-        return images, torch.from_numpy(gone).to(self.device)
 
 
 def clean_pictures(train: BatchSource) -> list[Tensor]:
@@ -329,7 +300,7 @@ def build(
         raise ConfigError(NEEDS_TRUTH)
     world: World = materials.train.world
     settings = dict(recipe.model.judge)
-    kind, painter = settings.pop("kind", "detector"), settings.pop("painter", "")
+    kind = settings.pop("kind", "detector")
     shape = {"num_things": len(world.things), "num_colours": len(COLOURS), **settings}
     network: Detector | Inquirer
     if kind == "detector":
@@ -363,6 +334,5 @@ def build(
         words=words,
         autoencoder=autoencoder,
         device=device,
-        repainter=Repainter.of(painter, device) if painter else None,
     )
     return task, ()
