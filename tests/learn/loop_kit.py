@@ -1,10 +1,10 @@
 """A painter of plain colours, a few lines and a small recipe, for the tests of the loop."""
 
 import math
+import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,6 @@ THINGS = ("fox", "sun", "cup", "car", "bee", "pear", "key", "hat", "bus", "fish"
 LINES = tuple(f"{word} {thing}" for thing in THINGS for word in ("light", "dark"))
 
 
-@cache
 def painter_of_colours() -> tuple[FlowParts, Tokenizer]:
     """Networks that learnt to paint plain pictures of any colour; those of light things are a bit lighter."""
     torch.manual_seed(0)
@@ -88,8 +87,11 @@ def make_painter(folder: Path) -> None:
 
 
 def make_root(folder: Path) -> Path:
-    """A folder that holds `painter` and `lines.txt`."""
-    make_painter(folder / "painter")
+    """A folder that holds `painter` and `lines.txt`; the painter is made once for all tests."""
+    made = folder.parent / "painter-of-colours"
+    if not made.exists():
+        make_painter(made)
+    shutil.copytree(made, folder / "painter")
     (folder / "lines.txt").write_text("\n".join(LINES))
     return folder
 
