@@ -228,7 +228,9 @@ def race(base: StableDiffusionPipeline, rates: dict[str, float], *, calls: int, 
 def best_rates(
     base: StableDiffusionPipeline, names: Sequence[str], rates: Sequence[float], calls: int
 ) -> dict[str, float]:
-    """For each the learning rate with the highest reward after a short run."""
+    """For each the learning rate with the highest reward after a short run; the only one without a run."""
+    if len(rates) == 1:
+        return dict.fromkeys(names, rates[0])
     found = {rate: race(base, dict.fromkeys(names, rate), calls=calls, seed=TUNING_SEED) for rate in rates}
     return {name: max((found[rate][name].reward, rate) for rate in rates)[1] for name in names}
 

@@ -226,15 +226,16 @@ def main() -> None:
     started = time.process_time()
     policy, network = load_base(ROOT / "runs" / "bench-learn", num_steps=options.base_steps)
     counter = CallCounter(network)
-    rates, courses = {}, {}
-    for name in options.only:
-        algorithm = ALGORITHMS[name]
-        rates[name] = best_rate(policy, counter, algorithm, options.rates, options.calls // 3)
-        settings = Settings(algorithm=algorithm, learning_rate=rates[name])
-        courses[name] = [
-            run(policy, counter, settings, calls=options.calls, seed=seed) for seed in range(options.seeds)
-        ]
-        print(name, [course.looks[-1] for course in courses[name]], flush=True)
+    rates = {
+        name: best_rate(policy, counter, ALGORITHMS[name], options.rates, options.calls // 3)
+        for name in options.only
+    }
+    courses: dict[str, list[Course]] = {name: [] for name in options.only}
+    for seed in range(options.seeds):
+        for name, rate in rates.items():
+            settings = Settings(algorithm=ALGORITHMS[name], learning_rate=rate)
+            courses[name].append(run(policy, counter, settings, calls=options.calls, seed=seed))
+            print(name, f"seed {seed}", courses[name][-1].looks[-1], flush=True)
         text = told(policy, courses, rates, options.calls, time.process_time() - started)
         if options.json:
             looks = {name: [[asdict(at) for at in c.looks] for c in runs] for name, runs in courses.items()}
