@@ -14,7 +14,7 @@ from pictura.core.errors import MissingExtraError, PicturaError, StorageError
 COMMANDS = {
     "imagine": "Paint pictures of a sentence.",
     "train": "Train a model by RECIPE; run it again to go on where it stopped.",
-    "learn": "Let a model learn from rewards by RECIPE; run it again to go on where it stopped.",
+    "learn": "Let a model learn from rewards by RECIPE.",
     "export": "Turn a run of training or learning into a model folder that paints.",
     "evaluate": "Score models, or anybody's pictures, by what was asked for.",
     "models": "List the models that can be used.",

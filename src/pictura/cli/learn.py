@@ -24,7 +24,7 @@ def command(
     ] = None,
     export: Annotated[bool, typer.Option(help="Write the report and the learnt model at the end.")] = True,
 ) -> None:
-    """Let a model learn from rewards by RECIPE; run it again to go on where it stopped."""
+    """Let a model learn from rewards by RECIPE."""
     from pictura.learn.loop import Run
     from pictura.learn.recipe import load_learn_recipe
     from pictura.train.distributed import join
