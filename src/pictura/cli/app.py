@@ -15,7 +15,7 @@ COMMANDS = {
     "imagine": "Paint pictures of a sentence.",
     "train": "Train a model by RECIPE; run it again to go on where it stopped.",
     "learn": "Let a model learn from rewards by RECIPE.",
-    "export": "Turn a run of training or learning into a model folder that paints.",
+    "export": "Turn a run into a model folder that paints.",
     "evaluate": "Score models, or anybody's pictures, by what was asked for.",
     "models": "List the models that can be used.",
     "data": "Inspect and pack captioned image sets.",

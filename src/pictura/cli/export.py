@@ -34,7 +34,7 @@ def command(
     num_steps: Annotated[int | None, typer.Option("--steps", min=1, help="The same.")] = None,
     guidance_scale: Annotated[float | None, typer.Option("--guidance", min=0, help="The same.")] = None,
 ) -> None:
-    """Turn a run of training or learning into a model folder that paints."""
+    """Turn a run into a model folder that paints."""
     from pictura.learn.export import export_learnt, is_run_of_learning  # heavy: torch
     from pictura.store.models import home
     from pictura.train.checkpoint import find_best
