@@ -1,5 +1,6 @@
 """Tiny judges and pictures for tests of rewards."""
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -46,14 +47,15 @@ def make_judge(folder: Path, kind: str = "detector") -> Path:
     return folder
 
 
-def paintings() -> Tensor:
-    """64 pictures that the embedded model painted, (64, 3, 64, 64): from the sheet in its folder."""
-    with Image.open(EMBEDDED / "flow" / "samples.png") as sheet:
-        tiles = [
-            sheet.crop((128 * column, 158 * row, 128 * (column + 1), 158 * row + 128)).resize((64, 64))
-            for row in range(8)
-            for column in range(8)
-        ]
+def paintings(*prompts: str) -> Tensor:
+    """What the embedded model painted of prompts of its card, or of all of them: (B, 3, 64, 64)."""
+    folder = EMBEDDED / "flow"
+    shown = json.loads((folder / "model.json").read_text(encoding="utf-8"))["recipe"]["log"]["prompts"]
+    with Image.open(folder / "samples.png") as sheet:
+        tiles = []
+        for row, column in (divmod(shown.index(text), 8) for text in prompts or shown):
+            corner = (128 * column, 158 * row)
+            tiles.append(sheet.crop((*corner, corner[0] + 128, corner[1] + 128)).resize((64, 64)))
     return torch.from_numpy(images.from_pil(tiles, channels=3))
 
 

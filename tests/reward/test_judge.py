@@ -38,8 +38,8 @@ def claims_about(things: tuple[str, ...]) -> list[Prompt]:
 
 def test_the_chance_is_the_judges_own_on_pictures_of_every_kind(reward: JudgeReward) -> None:
     judge = open_detector("judge-a", "cpu")
-    shown = paintings()[-4:]  # two apples, three stars, a cat and a dog, a car and a ball
-    asked = [a for pair in (("apple", "star"), ("cat", "dog")) for a in claims_about(pair)]
+    shown = paintings("a panda", "a tree", "four hearts", "a cat and a dog")
+    asked = [a for pair in (("panda", "tree"), ("heart", "dog")) for a in claims_about(pair)]
     pictures, prompts = shown.repeat_interleave(len(asked), dim=0), asked * len(shown)
     scores = reward(pictures, prompts)
     truth = judge.verify(pictures.numpy(), [p.claim for p in prompts if p.claim is not None])
@@ -47,13 +47,13 @@ def test_the_chance_is_the_judges_own_on_pictures_of_every_kind(reward: JudgeRew
     assert scores.valid.all()
     assert (scores.total >= 0).all()
     assert (scores.total <= 1).all()
-    assert (truth > 0.3).sum() > 5  # some are right
+    assert (truth > 0.3).sum() >= 3  # some are right
     assert (truth < 0.1).sum() > 40  # most are not
 
 
 def test_the_gradient_is_that_of_the_chance_and_reaches_the_picture(reward: JudgeReward) -> None:
-    image = paintings()[56:57].requires_grad_()
-    asked = one("heart", colour="red")
+    image = paintings("a blue heart").requires_grad_()
+    asked = one("heart", colour="blue")
     scores = reward(image, [asked])
     (slope,) = torch.autograd.grad(scores.total.sum(), image)
     assert slope.isfinite().all()
@@ -167,7 +167,7 @@ def test_a_broken_picture_is_invalid(reward: JudgeReward) -> None:
 
 def test_the_share_of_partial_credit_is_a_setting() -> None:
     judge = open_detector("judge-a", "cpu")
-    pictures, asked = paintings()[-2:-1], [prompt(Demand(thing="cat"), Demand(thing="sun"))]
+    pictures, asked = paintings("a cat and a dog"), [prompt(Demand(thing="cat"), Demand(thing="sun"))]
 
     def total(share: float) -> Tensor:
         return JudgeReward(judge, JudgeSettings(partial=share))(pictures, asked).total
