@@ -6,10 +6,9 @@ may import: no training and no reward ever sees it.
 
 from pathlib import Path
 
-from pictura.core.errors import ConfigError, ModelError
-from pictura.encode.judges.judge import DetectorJudge, InquirerJudge, JudgeFile, open_judge
+from pictura.core.errors import ConfigError
+from pictura.encode.judges.judge import DetectorJudge, InquirerJudge, judge_of
 from pictura.store.models import EMBEDDED, read_model
-from pictura.store.weights import read_weights
 
 NETS = Path(__file__).resolve().parent / "nets"
 """Model folders that only evaluation reads."""
@@ -34,11 +33,4 @@ def read_judge(folder: Path, *, device: str = "cpu") -> DetectorJudge | Inquirer
     Raises:
         ModelError: the folder is damaged or holds none.
     """
-    model = read_model(folder)
-    model.verify()
-    if "judge" not in model.manifest:
-        raise ModelError(f"{folder} holds no judge. Name a folder whose model.json has a table 'judge'.")
-    file = JudgeFile(
-        name=model.name, hash=model.hash[:12], table=model.manifest["judge"], weights=read_weights(folder)
-    )
-    return open_judge(file, device=device)
+    return judge_of(read_model(folder), device=device)

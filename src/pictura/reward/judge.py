@@ -13,11 +13,10 @@ from torch import Tensor
 from pictura.core.errors import ConfigError, ModelError, SizeError
 from pictura.core.types import Prompt
 from pictura.encode.judges.detector import Peaks, peaks
-from pictura.encode.judges.judge import DetectorJudge, JudgeFile, open_judge
+from pictura.encode.judges.judge import DetectorJudge, judge_of
 from pictura.reward.types import Scores
 from pictura.reward.verdict import MOST, ask, read
 from pictura.store.models import resolve
-from pictura.store.weights import read_weights
 
 _AT_ONCE = 64
 _STRIDE = 8
@@ -94,17 +93,7 @@ def open_detector(name: str, device: str) -> DetectorJudge:
         ModelNotFoundError: there is no such model.
         ModelError: its folder is damaged, or holds something else.
     """
-    model = resolve(name)
-    model.verify()
-    if "judge" not in model.manifest:
-        raise ModelError(f"{model.path} holds no judge. Name one: 'judge-a'.")
-    file = JudgeFile(
-        name=model.name,
-        hash=model.hash[:12],
-        table=model.manifest["judge"],
-        weights=read_weights(model.path),
-    )
-    judge = open_judge(file, device=device)
+    judge = judge_of(resolve(name), device=device)
     if not isinstance(judge, DetectorJudge):
         raise ModelError(
             f"{name!r} is a judge that finds no things; a reward needs a detector such as 'judge-a'."

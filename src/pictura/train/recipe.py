@@ -77,8 +77,7 @@ class ModelSettings:
     autoencoder_config: dict[str, Any] = field(default_factory=dict)
     """`autoencoder`: settings other than the defaults."""
     judge: dict[str, Any] = field(default_factory=dict)
-    """`judge`: `kind` (`detector` or `inquirer`), `painter` (a model that paints some
-    pictures anew, most of them badly) and settings of its network."""
+    """`judge`: `kind` (`detector` or `inquirer`) and settings of its network."""
     clip: dict[str, Any] = field(default_factory=dict)
     """`clip`: settings of its networks."""
     init_from: str = ""

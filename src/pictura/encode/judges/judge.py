@@ -21,6 +21,8 @@ from pictura.core.errors import ConfigError, ModelError
 from pictura.core.types import Claim, Demand
 from pictura.encode.judges.detector import Detections, Detector, DetectorConfig, peaks
 from pictura.encode.judges.inquirer import Answers, Inquirer, InquirerConfig
+from pictura.store.models import ModelInfo
+from pictura.store.weights import read_weights
 
 Floats = NDArray[np.float64]
 _BATCH = 128
@@ -306,6 +308,20 @@ def open_judge(file: JudgeFile, *, device: str = "cpu") -> DetectorJudge | Inqui
     if kind == "inquirer":
         return InquirerJudge(file, device=device)
     raise ModelError(f"{file.name!r} is no judge that this Pictura knows: it is of kind {kind!r}.")
+
+
+def judge_of(model: ModelInfo, *, device: str = "cpu") -> DetectorJudge | InquirerJudge:
+    """The judge of a model folder, checked.
+
+    Raises:
+        ModelError: the folder is damaged or holds none.
+    """
+    model.verify()
+    if "judge" not in model.manifest:
+        raise ModelError(f"{model.path} holds no judge. Name one whose model.json has a table 'judge'.")
+    weights = read_weights(model.path)
+    file = JudgeFile(name=model.name, hash=model.hash[:12], table=model.manifest["judge"], weights=weights)
+    return open_judge(file, device=device)
 
 
 def stands(first: Any, second: Any, relation: str) -> Floats:
