@@ -6,7 +6,7 @@ Units   images float32 in [0, 1], C = 3 (RGB) or 4 (RGBA, alpha premultiplied); 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ class Conditioning:
     """(B, T, D) text features."""
     mask: Array
     """(B, T) bool, true where a token is."""
+    sentence: Array | None = None
+    """(B, D) one vector of the whole prompt; None where the family reads tokens alone."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,4 +109,31 @@ class Backend(Protocol):
 
     def decode(self, x_0: Array) -> Array:
         """Latents (B, C, H, W) to images (B, 3 or 4, H * factor, W * factor) in [0, 1], premultiplied."""
+        ...
+
+
+class OnePass(NamedTuple):
+    """What a network paints in one call."""
+
+    images: Array
+    """(B, 3 or 4, H, W) in [0, 1], premultiplied."""
+    attention: Array | None = None
+    """(B, T, h, w) how much each place looks at each token, where a family attends to words."""
+
+
+class OnePassBackend(Protocol):
+    """A loaded model that paints in one call, without steps."""
+
+    noise_size: int
+    """Numbers of noise that one picture is made of."""
+    device: str
+    strength: float
+    """Of what was learnt on top of the base, in percent."""
+
+    def encode_text(self, token_ids: NDArray[np.int64]) -> Conditioning:
+        """Read one prompt: (T,) token ids without padding, to features (1, T, D) and a sentence (1, D)."""
+        ...
+
+    def paint(self, noise: NDArray[np.float32], cond: Conditioning) -> OnePass:
+        """Paint from noise (B, N); `cond` is of one prompt. Numpy arrays come back."""
         ...
