@@ -44,7 +44,7 @@ def test_a_resumed_run_is_bit_equal_to_one_that_never_stopped(root: Path, optimi
 
     stopped = run(make_recipe(name=f"stopped-{optimizer}", training=settings), root)
     for _ in range(2):
-        stopped._train_step(stopped.module, 0.0)
+        stopped._advance(0.0)
     stopped.save()
     resumed = run(make_recipe(name=f"stopped-{optimizer}", training=settings), root)
     assert resumed.step == 2

@@ -10,7 +10,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pictura.core.errors import DeviceError
 
@@ -83,6 +83,16 @@ def gathered(rows: Tensor, process: Process) -> Tensor:
     tables = [torch.empty_like(mine) for _ in range(process.num_processes)]
     torch.distributed.all_gather(tables, mine)
     return torch.cat(tables).to(rows.device)
+
+
+def average_gradients(weights: Sequence[nn.Parameter], process: Process) -> None:
+    """Replace the gradient of each weight by its mean over all processes; one that has none counts as 0."""
+    if process.num_processes == 1:
+        return
+    gradients = [torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in weights]
+    flat = summed(torch.cat([gradient.flatten() for gradient in gradients]), process) / process.num_processes
+    for weight, row in zip(weights, flat.split([weight.numel() for weight in weights]), strict=True):
+        weight.grad = row.view_as(weight)
 
 
 class StopSignals:

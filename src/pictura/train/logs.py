@@ -13,6 +13,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from pictura.store.atomic import atomic_file
 from pictura.train.recipe import Recipe
 
+OWN = {"grad_norm", "rate", "images"}
+"""Numbers of a step that are no means."""
+
 
 class Logs:
     """Open during one stretch of a run. A quiet one (of a process that does not lead) writes nothing."""
@@ -20,8 +23,8 @@ class Logs:
     def __init__(self, folder: Path, recipe: Recipe, step: int, *, quiet: bool = False) -> None:
         self._folder, self._recipe, self._quiet = folder, recipe, quiet
         self._every = recipe.log.metrics_every
-        self._since, self._images, self._losses = time.monotonic(), 0.0, 0.0
-        self._count = 0
+        self._since, self._images, self._count = time.monotonic(), 0.0, 0
+        self._sums: dict[str, float] = {}
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -54,27 +57,28 @@ class Logs:
     def step(self, step: int, metrics: dict[str, float], seconds: float, spent: float) -> None:
         """Note one optimiser step; every `metrics_every` steps their mean is written, at 0 never."""
         self._images += metrics["images"]
-        self._losses += metrics["loss"]
+        for name in metrics.keys() - OWN:
+            self._sums[name] = self._sums.get(name, 0.0) + metrics[name]
         self._count += 1
         if not self._every or step % self._every:
             return
         now = time.monotonic()
         speed = self._images / max(now - self._since, 1e-9)
-        loss = self._losses / self._count
+        means = {name: total / self._count for name, total in self._sums.items()}
         done = max(step / self._recipe.training.num_steps, spent)
-        note = f"step {step}  loss {loss:.4f}  {speed:.0f} images/s"
+        note = f"step {step}  loss {means['loss']:.4f}  {speed:.0f} images/s"
         self._progress.update(self._bar, completed=100 * done, note=note)
         self.record(
             step,
             {
-                "loss": loss,
+                **means,
                 "grad_norm": metrics["grad_norm"],
                 "rate": metrics["rate"],
                 "images_per_s": speed,
                 "seconds": seconds,
             },
         )
-        self._since, self._images, self._losses, self._count = now, 0.0, 0.0, 0
+        self._since, self._images, self._sums, self._count = now, 0.0, {}, 0
 
     def record(self, step: int, metrics: dict[str, float]) -> None:
         """Write numbers to `metrics.jsonl` and TensorBoard."""

@@ -5,32 +5,30 @@ processes. So a run that is stopped and resumed is the same run, bit for bit on 
 loaders or generators needs to be saved.
 """
 
-import contextlib
 import json
 import math
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
-from pictura.core.errors import ConfigError, TrainingError
+from pictura.core.errors import ConfigError
 from pictura.encode.tokenizer import Tokenizer
 from pictura.train import checkpoint as checkpoints
 from pictura.train.distributed import Process, StopSignals, largest
 from pictura.train.logs import Logs
 from pictura.train.materials import Materials, load_materials
-from pictura.train.optim import Average, make_optimizers, rate_factor
+from pictura.train.optim import Average
 from pictura.train.preview import preview
 from pictura.train.recipe import Recipe, to_table
+from pictura.train.step import Stepper, build_stepper
 from pictura.train.task import Task, build_task
 
 VALIDATION_BATCHES = 8
-NETWORKS = ("network", "text_encoder", "autoencoder", "judge", "clip")
+NETWORKS = ("network", "text_encoder", "autoencoder", "judge", "clip", "damsm", "gan")
 """Tables of a checkpoint's config that must not change within a run."""
 ENDS = ("steps", "minutes", "interrupt")
 """Why a stretch of training ends; where processes disagree, the later one counts."""
@@ -58,7 +56,7 @@ class Run:
         self.task, self.words = build_task(recipe, root, self.materials, process.device)
         self.module: nn.Module = self.task.module
         settings = recipe.training
-        self.optimizers = make_optimizers(self.module, settings)
+        self.stepper: Stepper = build_stepper(recipe, self.task, self.materials, process)
         self.averages = {
             "ema_long": Average(self.module, settings.ema_long),
             "ema_short": Average(self.module, settings.ema_short),
@@ -76,7 +74,7 @@ class Run:
                     f"Give the recipe another name, or delete the run to start anew."
                 )
         self.module.load_state_dict(saved.weights["model"])
-        checkpoints.load_optimizers(self.optimizers, saved.optimizer)
+        checkpoints.load_optimizers(self.stepper.optimizers, saved.optimizer)
         for name, average in self.averages.items():
             average.load(saved.weights[name])
         if self.task.tokenizer is not None:
@@ -99,7 +97,6 @@ class Run:
         """
         minutes = max_minutes or self.recipe.training.max_minutes
         log = self.recipe.log
-        step_module = self._step_module()
         started, before = time.monotonic(), self.seconds
         end = 0.0
         quiet = not self.process.leads
@@ -111,7 +108,7 @@ class Run:
                 spent, end = largest((spent, end), self.process)
                 if end:
                     break
-                metrics = self._train_step(step_module, spent)
+                metrics = self._advance(spent)
                 self.seconds = before + time.monotonic() - started
                 logs.step(self.step, metrics, self.seconds, spent)
                 if log.validate_every and self.step % log.validate_every == 0:
@@ -146,38 +143,13 @@ class Run:
         if picture is not None:
             logs.picture(self.step, picture)
 
-    def _train_step(self, step_module: nn.Module, spent: float) -> dict[str, float]:
-        settings, process = self.recipe.training, self.process
-        factor = rate_factor(self.step, settings, spent=spent)
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = group["base_lr"] * factor
-            optimizer.zero_grad(set_to_none=True)
-
-        total = torch.zeros((), device=process.device)
-        for micro in range(settings.accumulate):
-            position = (self.step * settings.accumulate + micro) * process.num_processes + process.rank
-            batch = self.materials.train.batch(position, settings.batch_size)
-            inputs = self.task.inputs(batch, self._rng(position))
-            last = micro == settings.accumulate - 1
-            with self._no_sync(step_module, wanted=not last), self._autocast():
-                loss = step_module(*inputs).mean() / settings.accumulate
-            loss.backward()
-            total += loss.detach()
-
-        grad_norm = nn.utils.clip_grad_norm_(self.module.parameters(), settings.max_grad_norm)
-        if not (torch.isfinite(total) and torch.isfinite(grad_norm)):
-            raise TrainingError(
-                f"Step {self.step}: loss {total.item():.3g} and gradient norm {grad_norm.item():.3g} must be "
-                f"numbers. Lower training.learning_rate and run again; earlier checkpoints are kept."
-            )
-        for optimizer in self.optimizers:
-            optimizer.step()
+    def _advance(self, spent: float) -> dict[str, float]:
+        """One step, and the averages after it."""
+        metrics = self.stepper.step(self.step, spent)
         self.step += 1
         for average in self.averages.values():
             average.update(self.module, self.step)
-        images = settings.batch_size * settings.accumulate * process.num_processes
-        return {"loss": float(total), "grad_norm": float(grad_norm), "rate": factor, "images": float(images)}
+        return metrics
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -193,27 +165,6 @@ class Run:
             losses[f"validation_{name}"] = float(torch.stack(values).mean())
         self.module.train()
         return losses
-
-    def _step_module(self) -> nn.Module:
-        module: Any = self.module
-        if self.recipe.training.compile:
-            module = torch.compile(module, dynamic=False)
-        if self.process.num_processes > 1:
-            module = DistributedDataParallel(module)
-        return module
-
-    def _rng(self, position: int) -> np.random.Generator:
-        return np.random.default_rng([self.recipe.seed, position])
-
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        on = self.process.device.type == "cuda"
-        return torch.autocast("cuda", torch.bfloat16) if on else contextlib.nullcontext()
-
-    @contextlib.contextmanager
-    def _no_sync(self, module: nn.Module, *, wanted: bool) -> Iterator[None]:
-        skip = wanted and isinstance(module, DistributedDataParallel)
-        with module.no_sync() if skip else contextlib.nullcontext():  # type: ignore[operator]
-            yield
 
     def _config(self) -> dict[str, Any]:
         size = self.recipe.data.size
@@ -237,7 +188,7 @@ class Run:
                 **{name: average.weights for name, average in self.averages.items()},
                 "frozen": self.task.frozen(),
             },
-            optimizer=checkpoints.optimizer_weights(self.optimizers),
+            optimizer=checkpoints.optimizer_weights(self.stepper.optimizers),
             tokenizer=self.task.tokenizer.to_text() if self.task.tokenizer else "",
             words=self.words,
             validation=validation,

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from pictura.train.recipe import TrainingSettings
 
+ADVERSARIES = "discriminators."
+"""What the names of weights that no finished model needs start with."""
+
 
 class Muon(torch.optim.Optimizer):
     """Momentum whose matrices are made orthogonal before each step."""
@@ -81,10 +84,12 @@ def rate_factor(step: int, settings: TrainingSettings, *, spent: float = 0.0) ->
 
     Args:
         step: optimiser steps done.
-        settings: of the run.
+        settings: of the run; `halve_every` halves on top of that.
         spent: share of the time budget that is gone, in [0, 1]; decays as steps do.
     """
     warm = min(1.0, (step + 1) / max(1, settings.warmup_steps))
+    if settings.halve_every:
+        warm *= 0.5 ** (step // settings.halve_every)
     progress = max(step / settings.num_steps, spent)
     if settings.decay_fraction == 0:
         return warm
@@ -92,11 +97,15 @@ def rate_factor(step: int, settings: TrainingSettings, *, spent: float = 0.0) ->
 
 
 class Average:
-    """Exponential moving average of a module's parameters and buffers."""
+    """Exponential moving average of a module's parameters and buffers; adversaries are left out."""
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.weights = {name: value.detach().clone() for name, value in module.state_dict().items()}
+        self.weights = {
+            name: value.detach().clone()
+            for name, value in module.state_dict().items()
+            if not name.startswith(ADVERSARIES)
+        }
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
@@ -104,7 +113,7 @@ class Average:
         decay = min(self.decay, (1 + step) / (10 + step))
         mine, theirs = [], []
         for name, value in module.state_dict().items():
-            if value.is_floating_point():
+            if name in self.weights and value.is_floating_point():
                 mine.append(self.weights[name])
                 theirs.append(value.detach())
         torch._foreach_lerp_(mine, theirs, 1 - decay)

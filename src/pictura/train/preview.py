@@ -22,7 +22,7 @@ def preview(
 ) -> Image.Image | None:
     """A grid of what the task shows with these weights, on white; None if it shows nothing."""
     trained = {k: v.clone() for k, v in task.module.state_dict().items()}
-    task.module.load_state_dict(dict(weights))
+    task.module.load_state_dict({**trained, **weights})
     try:
         images = task.preview(recipe, materials, NUM_PICTURES)
     finally:

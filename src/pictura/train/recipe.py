@@ -15,8 +15,10 @@ from pictura.core.tables import from_table, to_table
 from pictura.store.models import Sampling
 
 __all__ = [
+    "ONE_PASS",
     "SAMPLING",
     "TASKS",
+    "AdversarialSettings",
     "DataSettings",
     "LogSettings",
     "ModelSettings",
@@ -33,8 +35,13 @@ TASKS = {
     "autoencoder": "pictura.train.autoencoder:build",
     "judge": "pictura.train.judge:build",
     "clip": "pictura.train.clip:build",
+    "stackgan": "pictura.train.gan:build",
+    "attngan": "pictura.train.gan:build",
+    "dfgan": "pictura.train.gan:build",
 }
 """What can be learnt, and the function that makes it."""
+STEPPERS = dict.fromkeys(("stackgan", "attngan", "dfgan"), "pictura.train.adversarial:Adversarial")
+"""What takes the steps of those tasks that are not gradient descent on one loss."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +87,12 @@ class ModelSettings:
     """`judge`: `kind` (`detector` or `inquirer`) and settings of its network."""
     clip: dict[str, Any] = field(default_factory=dict)
     """`clip`: settings of its networks."""
+    text: str = ""
+    """Adversarial families: run or checkpoint of a DAMSM, whose text tower reads the captions."""
+    fidelity: str = ""
+    """Adversarial families: `paper` or `code`, where the authors' two differ; empty is the preset's."""
+    gan: dict[str, Any] = field(default_factory=dict)
+    """Adversarial families: settings of the networks that replace the preset's."""
     init_from: str = ""
     """Model name or folder to start from, its tokenizer included; empty starts from noise."""
     vocab_size: int = 4096
@@ -104,6 +117,8 @@ class TrainingSettings:
     muon_learning_rate: float = 1e-2
     weight_decay: float = 0.0
     warmup_steps: int = 200
+    halve_every: int = 0
+    """Halve the rate after every so many steps; 0 = never."""
     decay_fraction: float = 0.2
     """Last part of the run over which the rate falls linearly to zero."""
     max_grad_norm: float = 1.0
@@ -130,6 +145,38 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AdversarialSettings:
+    """How a generator and its discriminators are trained; the families' pages say what was published."""
+
+    discriminator_learning_rate: float = 2e-4
+    """Of Adam; the generator's is `training.learning_rate`."""
+    beta1: float = 0.5
+    beta2: float = 0.999
+    kl_weight: float = 2.0
+    """Of the conditioning augmentation's divergence from N(0, 1)."""
+    unconditional_weight: float = 1.0
+    """Of whether a picture is real at all, against whether it is of the sentence."""
+    match_weight: float = 0.0
+    """Of the DAMSM's four losses on the finest picture."""
+    penalty_weight: float = 2.0
+    """`dfgan`: of the matching-aware gradient penalty."""
+    penalty_power: float = 6.0
+    saturated: float = 0.995
+    """Stop when the discriminators are right about more than this share of pictures, 1 = never."""
+    least_diversity: float = 0.1
+    """Stop when painted pictures of a batch differ less than this share of what real ones do, 0 = never."""
+    alarm_steps: int = 500
+    """Steps over which both are averaged."""
+
+    def __post_init__(self) -> None:
+        for name in ("kl_weight", "unconditional_weight", "match_weight", "penalty_weight"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"adversarial.{name} must be at least 0; got {getattr(self, name)}.")
+        if self.alarm_steps < 1:
+            raise ConfigError(f"adversarial.alarm_steps must be at least 1; got {self.alarm_steps}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LogSettings:
     """What is written along the way, in steps (0 = never)."""
 
@@ -149,6 +196,10 @@ class LogSettings:
 
 
 SAMPLING = Sampling(solver="ab2", num_steps=12, guidance_scale=2.5, guidance_interval=(0.1, 1.0), shift=3.0)
+ONE_PASS = Sampling(
+    solver="one_pass", num_steps=1, guidance_scale=1.0, guidance_interval=(0.0, 1.0), shift=1.0
+)
+"""How every adversarial family paints."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,6 +214,7 @@ class Recipe:
     data: DataSettings = field(default_factory=DataSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    adversarial: AdversarialSettings = field(default_factory=AdversarialSettings)
     log: LogSettings = field(default_factory=LogSettings)
     sampling: Sampling | None = None
     """How the model paints unless told otherwise; part of what `pictura export` writes. Not given, it is what

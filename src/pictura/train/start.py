@@ -35,7 +35,7 @@ def read_start(where: str, root: Path) -> Start:
     folder = checkpoint.find_latest(root / where)
     if folder is not None:
         saved = checkpoint.load(folder)
-        weights = {**saved.weights.get("frozen", {}), **saved.weights["ema_long"]}
+        weights = {**saved.weights.get("frozen", {}), **saved.weights["model"], **saved.weights["ema_long"]}
         return Start(config=saved.config, weights=weights, tokenizer=saved.tokenizer, words=saved.words)
     model = resolve(str(root / where) if (root / where).exists() else where)
     model.verify()
