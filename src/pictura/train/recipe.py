@@ -35,6 +35,7 @@ TASKS = {
     "autoencoder": "pictura.train.autoencoder:build",
     "judge": "pictura.train.judge:build",
     "clip": "pictura.train.clip:build",
+    "damsm": "pictura.train.damsm:build",
     "stackgan": "pictura.train.gan:build",
     "attngan": "pictura.train.gan:build",
     "dfgan": "pictura.train.gan:build",
@@ -87,6 +88,8 @@ class ModelSettings:
     """`judge`: `kind` (`detector` or `inquirer`) and settings of its network."""
     clip: dict[str, Any] = field(default_factory=dict)
     """`clip`: settings of its networks."""
+    damsm: dict[str, Any] = field(default_factory=dict)
+    """`damsm`: settings of its networks, see `encode.damsm.config.DamsmConfig`."""
     text: str = ""
     """Adversarial families: run or checkpoint of a DAMSM, whose text tower reads the captions."""
     fidelity: str = ""

@@ -1,0 +1,1 @@
+"""DAMSM, the matcher of words and picture regions: captions and pictures in, features that agree out."""
