@@ -115,8 +115,9 @@ class Adversarial:
         """In full precision: powers of gradients leave what bf16 can hold."""
         images, told = images.detach().requires_grad_(True), told.detach().requires_grad_(True)
         verdict = network.judge(network.features(images), told)
-        s = self.settings
-        return s.penalty_weight * gan_losses.gradient_penalty(verdict, images, told, s.penalty_power)
+        s, fidelity = self.settings, self.task.config_of.fidelity
+        penalty_B = gan_losses.gradient_penalty(verdict, images, told, s.penalty_power, fidelity)
+        return s.penalty_weight * penalty_B
 
     def _generator_terms(self, painted: Painted, given: Inputs) -> dict[str, Tensor]:
         """What the generator makes small, each (B,)."""

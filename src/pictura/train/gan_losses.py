@@ -2,7 +2,8 @@
 
 Source  `matching`: Zhang et al. 2017, StackGAN (arXiv:1612.03242). `joint`: Zhang et al. 2018, StackGAN++
         (arXiv:1710.10916). `attngan`: Xu et al. 2018 (arXiv:1711.10485). `hinge` and the penalty: Tao et al.
-        2022, DF-GAN (arXiv:2008.05865). Differs: the wrong pair is a real picture of the same batch with the
+        2022, DF-GAN (arXiv:2008.05865). Weights are those of the authors' code; AttnGAN's paper (equation 5)
+        has no wrong pair, its code has. Differs: the wrong pair is a real picture of the same batch with the
         sentence of another; where that sentence may hold by chance, it counts nothing.
 Letters B batch, K condition numbers.
 """
@@ -84,20 +85,24 @@ def kl_divergence(mean: Tensor, log_std: Tensor, fidelity: str) -> Tensor:
     return kl_BK.sum(dim=1) if fidelity == "paper" else kl_BK.mean(dim=1)
 
 
-def gradient_penalty(verdict: Verdict, images: Tensor, told: Tensor, power: float) -> Tensor:
+def gradient_penalty(verdict: Verdict, images: Tensor, told: Tensor, power: float, fidelity: str) -> Tensor:
     """Matching-aware gradient penalty of real pictures with their sentences.
 
     Args:
         verdict: of `images` and `told`, which both require gradients.
         images: (B, C, S, S).
         told: (B, K).
-        power: of the norms' sum.
+        power: of the gradient's size.
+        fidelity: "paper" adds the norms of both gradients, "code" takes the norm of both as one.
 
     Returns:
-        (B,) (||grad_images|| + ||grad_told||)^power, through which gradients pass.
+        (B,) (||grad_images|| + ||grad_told||)^power or ||(grad_images, grad_told)||^power, through which
+        gradients pass.
     """
-    by_image, by_told = torch.autograd.grad(verdict.conditional.sum(), (images, told), create_graph=True)
-    return (by_image.flatten(1).norm(dim=1) + by_told.norm(dim=1)) ** power
+    both = torch.autograd.grad(verdict.conditional.sum(), (images, told), create_graph=True)
+    norm_B2 = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in both], dim=1)
+    size_B = norm_B2.sum(dim=1) if fidelity == "paper" else norm_B2.norm(dim=1)
+    return size_B**power
 
 
 def _alone(verdict: Verdict, name: str) -> Tensor:
