@@ -32,13 +32,19 @@ class Adversarial:
         """Make the optimisers.
 
         Raises:
-            ConfigError: the recipe accumulates gradients, for which these steps have no use.
+            ConfigError: the recipe accumulates gradients, for which these steps have no use, or has
+                batches of one picture.
         """
         settings = recipe.training
         if settings.accumulate != 1:
             raise ConfigError(
                 f"training.accumulate must be 1 for the task {recipe.task!r}; got {settings.accumulate}. "
                 f"Take a larger batch_size instead."
+            )
+        if settings.batch_size < 2:
+            raise ConfigError(
+                f"training.batch_size must be at least 2 for the task {recipe.task!r}, whose wrong sentences "
+                f"are those of other pictures; got {settings.batch_size}."
             )
         self.recipe, self.task, self.materials, self.process = recipe, task, materials, process
         self.module, self.settings = task.module, recipe.adversarial

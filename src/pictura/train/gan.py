@@ -18,16 +18,16 @@ from pictura.core.errors import ConfigError
 from pictura.core.images import on_background
 from pictura.core.registry import Registry
 from pictura.core.types import Batch, BatchSource, Conditioning
-from pictura.encode.damsm.config import DamsmConfig
 from pictura.encode.damsm.losses import MatchSettings, damsm_losses
 from pictura.encode.damsm.model import Damsm
 from pictura.encode.tokenizer import Tokenizer
 from pictura.nn.gan import GanFamily
 from pictura.train.clip import rivals
+from pictura.train.damsm import damsm_of
 from pictura.train.gan_losses import check_loss
 from pictura.train.materials import Materials
-from pictura.train.recipe import ONE_PASS, Recipe, from_table
-from pictura.train.start import Start, part, read_start, tokenizer_of
+from pictura.train.recipe import ONE_PASS, ModelSettings, Recipe, from_table
+from pictura.train.start import Start, part, read_start, require
 
 FAMILIES = Registry(
     "adversarial family",
@@ -148,11 +148,12 @@ class GanTask:
     def sample(self, prompts: Sequence[str], *, seed: int = 0) -> Tensor:
         """Paint one picture per prompt with the weights that the module holds: (B, 3 or 4, S, S)."""
         generator = self.module.generator
+        before = generator.training
         rng = np.random.default_rng(seed)
         noise = rng.standard_normal((len(prompts), generator.noise_size), dtype=np.float32)
         generator.eval()
         images = generator(torch.from_numpy(noise).to(self.device), self.read(prompts)).images[-1]
-        generator.train()
+        generator.train(before)
         return (images / 2 + 0.5).clamp(0, 1)
 
     def preview(self, recipe: Recipe, materials: Materials, count: int) -> Tensor:
@@ -190,13 +191,16 @@ def build(
     """Make generator and discriminators, from noise or from `start`, and list the words they may know.
 
     Raises:
-        ConfigError: there is no text tower, it does not fit the preset, or the pictures have another size.
+        ConfigError: there is no text tower, it does not fit the preset, the pictures have another size, or
+            `start` holds other networks.
     """
     if not recipe.model.text:
         raise ConfigError(
             f"A recipe of the task {recipe.task!r} needs model.text: the run of a DAMSM, whose text tower "
             f"reads the captions. Train one first: pictura train recipes/damsm.toml"
         )
+    if start:
+        require(start, "gan", recipe)
     text = read_start(recipe.model.text, root)
     matcher, tokenizer = _matcher(text, recipe)
     family: GanFamily = FAMILIES.get(recipe.task)
@@ -204,7 +208,7 @@ def build(
     generator: Any = family.generator(config)
     if recipe.data.size != generator.sizes[-1]:
         raise ConfigError(
-            f"data.size is {recipe.data.size}, but the preset paints at {generator.sizes[-1]} pixels. "
+            f"data.size is {recipe.data.size}, but the generator paints at {generator.sizes[-1]} pixels. "
             f"Make them equal."
         )
     match = MatchSettings.of(config.fidelity)
@@ -224,28 +228,25 @@ def build(
 def _matcher(text: Start, recipe: Recipe) -> tuple[Damsm, Tokenizer]:
     if not text.config.get("damsm"):
         raise ConfigError(f"model.text is {recipe.model.text!r}, which holds no DAMSM.")
-    matcher = Damsm(from_table(DamsmConfig, text.config["damsm"], "damsm"))
-    matcher.load_state_dict(part(text.weights, "damsm"))
-    matcher.requires_grad_(False).eval()
-    return matcher, tokenizer_of(text, text.config["max_tokens"])
+    matcher, tokenizer = damsm_of(text, recipe.model.max_tokens)
+    return matcher.requires_grad_(False).eval(), tokenizer
 
 
 def _config(family: GanFamily, recipe: Recipe, start: Start | None, text_width: int) -> Any:
-    """The networks' config: of what the run goes on from, or of the preset."""
+    """The networks' config: of the preset, or, where none is named, of what the run starts from."""
     model = recipe.model
-    config: Any
-    if start and not model.gan and start.config.get("gan"):
-        config = from_table(family.config, start.config["gan"], "gan")
-    else:
-        table = {**family.preset(model.preset), **model.gan}
-        if model.fidelity:
-            table["fidelity"] = model.fidelity
-        config = from_table(family.config, table, f"model.preset {model.preset!r}")
+    going_on = model.preset == ModelSettings().preset
+    table = dict(start.config["gan"]) if start and going_on else dict(family.preset(model.preset))
+    table |= model.gan
+    if model.fidelity:
+        table["fidelity"] = model.fidelity
+    where = f"model.init_from {model.init_from!r}" if start and going_on else f"model.preset {model.preset!r}"
+    config: Any = from_table(family.config, table, where)
     check_loss(config.loss)
     if config.text_width != text_width:
         raise ConfigError(
-            f"The preset {model.preset!r} reads sentences of {config.text_width} numbers, but those of "
-            f"{model.text!r} have {text_width}. Train a DAMSM with model.damsm.width = {config.text_width}."
+            f"{where} reads sentences of {config.text_width} numbers, but those of {model.text!r} have "
+            f"{text_width}. Train a DAMSM with model.damsm.width = {config.text_width}."
         )
     return config
 
@@ -254,8 +255,15 @@ def _take_over(module: GanModule, start: Start) -> None:
     """Start from earlier weights: all that are there, or those of a first stage."""
     weights = {k: v for k, v in start.weights.items() if k.startswith(("generator.", "discriminators."))}
     if hasattr(module.generator, "stage_1") and not any(k.startswith("generator.stage_1.") for k in weights):
-        module.generator.stage_1.load_state_dict(part(weights, "generator"))
+        module.generator.take_stage_1(part(weights, "generator"))
         return
     if not any(k.startswith("discriminators.") for k in weights):  # a finished model has none
         weights.update({f"discriminators.{k}": v for k, v in module.discriminators.state_dict().items()})
+    wanted, given = ({k: tuple(v.shape) for k, v in w.items()} for w in (module.state_dict(), weights))
+    for name in sorted(wanted.keys() | given.keys()):
+        if wanted.get(name) != given.get(name):
+            raise ConfigError(
+                f"model.init_from must hold {name} of shape {wanted.get(name, 'nothing')}; got "
+                f"{given.get(name, 'nothing')}. Leave model.preset and model.gan out to take its networks."
+            )
     module.load_state_dict(weights)
