@@ -2,10 +2,13 @@
 
 Source  Zhang et al. 2018, StackGAN++ (arXiv:1710.10916), whose code AttnGAN (arXiv:1711.10485) took over.
         Differs: any side of 4 * 2^n pixels; below 64 a discriminator halves less often and ends with fewer
-        than 8 times its first channels. Logits come out; the authors put a sigmoid behind them.
+        than 8 times its first channels. The channels of the first map can be bound (the authors' have up
+        to 1,024). Logits come out; the authors put a sigmoid behind them.
 Letters B batch, C channels, S side, N numbers, K condition numbers.
 Units   pictures in [-1, 1].
 """
+
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -40,17 +43,15 @@ def num_doublings(side: int) -> int:
 class FirstBranch(nn.Module):
     """Noise and condition to a map: a gated linear layer to 4 x 4, then blocks that double the side."""
 
-    def __init__(self, numbers: int, width: int, side: int) -> None:
-        """`width` channels come out; each halving of the side on the way doubles them."""
+    def __init__(self, numbers: int, width: int, side: int, widest: int = 1024) -> None:
+        """`width` channels come out; each halving of the side on the way doubles them, up to `widest`."""
         super().__init__()
-        doublings = num_doublings(side)
-        seed = (width << doublings) * SEED_SIDE**2
+        widths = [min(width << i, max(width, widest)) for i in range(num_doublings(side), -1, -1)]
+        seed = widths[0] * SEED_SIDE**2
         self.line = nn.Sequential(
             nn.Linear(numbers, 2 * seed, bias=False), BatchNorm1d(2 * seed), nn.GLU(dim=1)
         )
-        self.blocks = nn.Sequential(
-            *(up_block(width << i, width << (i - 1)) for i in range(doublings, 0, -1))
-        )
+        self.blocks = nn.Sequential(*(up_block(wide, narrow) for wide, narrow in pairwise(widths)))
 
     def forward(self, numbers_BN: Tensor) -> Tensor:
         """(B, N) to (B, width, side, side)."""

@@ -1,0 +1,1 @@
+"""StackGAN of two stages, and StackGAN++ that grows as a tree."""
