@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pictura.core.errors import ConfigError
 from pictura.core.images import on_background
 from pictura.core.types import Batch, BatchSource
 from pictura.encode.damsm.config import DamsmConfig
 from pictura.encode.damsm.losses import MatchSettings, damsm_losses
-from pictura.encode.damsm.model import Damsm
+from pictura.encode.damsm.model import Damsm, InceptionEncoder
 from pictura.encode.tokenizer import Tokenizer
 from pictura.train.clip import rivals
 from pictura.train.damage import spoil, turn
@@ -121,6 +122,21 @@ def damsm_of(start: Start, max_tokens: int) -> tuple[Damsm, Tokenizer]:
     return damsm, tokenizer_of(start, start.config.get("max_tokens", max_tokens))
 
 
+def _new(table: dict[str, Any], vocab_size: int, root: Path) -> Damsm:
+    """An untrained matcher; `inception` in the table is the file of its picture encoder's weights."""
+    fields = {"vocab_size": vocab_size, **table}
+    file = fields.pop("inception", "")
+    damsm = Damsm(from_table(DamsmConfig, fields, "model.damsm"))
+    if isinstance(damsm.image, InceptionEncoder) != bool(file):
+        raise ConfigError(
+            "model.damsm.inception is the file of Inception-v3's weights (safetensors), and belongs with "
+            f"image_encoder = 'inception'; got {file!r} with {damsm.config.image_encoder!r}."
+        )
+    if isinstance(damsm.image, InceptionEncoder):
+        damsm.image.net.load(root / file)
+    return damsm
+
+
 def build(
     recipe: Recipe, root: Path, start: Start | None, materials: Materials, device: torch.device
 ) -> tuple[DamsmTask, tuple[str, ...]]:
@@ -128,6 +144,7 @@ def build(
 
     Raises:
         ConfigError: the settings do not fit each other.
+        ModelError: `init_from` or `model.damsm.inception` holds something else.
     """
     model, words = recipe.model, materials.captions.words()
     if start:
@@ -136,8 +153,7 @@ def build(
         words = list(dict.fromkeys([*start.words, *words]))
     else:
         tokenizer = materials.captions.tokenizer(vocab_size=model.vocab_size, max_tokens=model.max_tokens)
-        table = {"vocab_size": tokenizer.vocab_size, **model.damsm}
-        damsm = Damsm(from_table(DamsmConfig, table, "model.damsm"))
+        damsm = _new(model.damsm, tokenizer.vocab_size, root)
     settings = MatchSettings.of(model.fidelity or "paper")
     task = DamsmTask(
         DamsmStep(damsm, settings).to(device),

@@ -9,7 +9,7 @@ Letters B pictures or captions, T text tokens, E numbers of an embedding, D widt
 Units   pictures in [0, 1], RGB on light grey.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from pictura.core.errors import SizeError
 from pictura.core.types import Conditioning
 from pictura.encode.damsm.config import DamsmConfig
+from pictura.encode.damsm.inception import SIDE, Inception
 
 _GROUPS = 8
 
@@ -133,12 +134,7 @@ class RegionEncoder(nn.Module):
         Returns:
             Regions (B, R, D) and wholes (B, D).
         """
-        side = self.config.size
-        if images.shape[2:] != (side, side):
-            images = F.interpolate(
-                images, (side, side), mode="bilinear", align_corners=False, antialias=images.shape[2] > side
-            )
-        x = (images - 0.5) * 4
+        x = (_resized(images, self.config.size) - 0.5) * 4
         regions: list[Tensor] = []
         for i, (stage, norm) in enumerate(zip(self.stages, self.norms, strict=True)):
             x = stage(x)
@@ -149,6 +145,35 @@ class RegionEncoder(nn.Module):
         return Look(torch.stack(regions).sum(dim=0).flatten(2).transpose(1, 2), self.whole(h.flatten(1)))
 
 
+class InceptionEncoder(nn.Module):
+    """The paper's: a frozen Inception-v3 with two projections that learn. 17 x 17 regions."""
+
+    def __init__(self, config: DamsmConfig) -> None:
+        super().__init__()
+        self.net = Inception().requires_grad_(False)
+        self.local = nn.Conv2d(768, config.width, 1, bias=False)
+        self.whole = nn.Linear(2048, config.width)
+
+    def train(self, mode: bool = True) -> Self:
+        """Its norms keep their statistics also in training."""
+        super().train(mode)
+        self.net.eval()
+        return self
+
+    def forward(self, images: Tensor) -> Look:
+        """Look at pictures (B, 3, S, S) in [0, 1]."""
+        maps, pooled = self.net(_resized(images, SIDE) * 2 - 1)
+        return Look(self.local(maps).flatten(2).transpose(1, 2), self.whole(pooled))
+
+
+def _resized(images: Tensor, side: int) -> Tensor:
+    if images.shape[2] == side:
+        return images
+    return F.interpolate(
+        images, (side, side), mode="bilinear", align_corners=False, antialias=images.shape[2] > side
+    )
+
+
 class Damsm(nn.Module):
     """Both encoders."""
 
@@ -156,7 +181,8 @@ class Damsm(nn.Module):
         super().__init__()
         self.config = config
         self.text = WordEncoder(config)
-        self.image = RegionEncoder(config)
+        encoder = {"small": RegionEncoder, "inception": InceptionEncoder}[config.image_encoder]
+        self.image = encoder(config)
 
     def read(self, token_ids: Tensor, mask: Tensor, kept: Tensor | None = None) -> Conditioning:
         """Read captions; see `WordEncoder.forward`."""
