@@ -135,9 +135,47 @@ def test_half_of_the_visits_are_mirrored_on_request_only(batches: CaptionedBatch
     assert np.mean(lit) == pytest.approx(0.5, abs=0.1)
 
 
+def numbered() -> CaptionedBatches:
+    """One picture of 6 pixels in which every pixel has its own number, cut to windows of 4."""
+    image = np.arange(36, dtype=np.uint8).reshape(1, 1, 6, 6).repeat(4, axis=1)
+    return CaptionedBatches(image, [("a",)], seed=1, window=4)
+
+
+def test_a_window_is_cut_at_random_and_is_a_whole_part_of_the_picture() -> None:
+    images = np.rint(numbered().batch(0, 300).images * 255).astype(int)
+    assert images.shape == (300, 4, 4, 4)
+    whole = np.arange(36).reshape(6, 6)
+    starts = Counter(int(image[0, 0, 0]) for image in images)
+    assert set(starts) == {6 * y + x for y in range(3) for x in range(3)}  # every place comes, none other
+    assert min(starts.values()) > 15
+    for image in images:
+        y, x = divmod(int(image[0, 0, 0]), 6)
+        assert (image == whole[y : y + 4, x : x + 4]).all()
+    assert (
+        np.rint(numbered().batch(7, 3).images * 255) == np.rint(numbered().batch(0, 24).images[21:] * 255)
+    ).all()
+
+
+def test_windows_change_neither_order_nor_captions_nor_flips(batches: CaptionedBatches) -> None:
+    plain = CaptionedBatches(batches._images, batches._captions, 3, flip=True)
+    small = CaptionedBatches(batches._images, batches._captions, 3, flip=True, window=7).batch(0, 8)
+    assert small.captions == plain.batch(0, 8).captions
+    whole = plain.batch(0, 8).images
+    assert (small.images.max(axis=(1, 2, 3)) == whole.max(axis=(1, 2, 3))).all()
+    # The dark half is on the same side.
+    assert ((small.images[:, 0, 0, 0] == 0) == (whole[:, 0, 0, 0] == 0)).all()
+
+
+def test_a_window_larger_than_the_picture_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"cuts windows of 1 to 8 pixels here; got 9\."):
+        CaptionedBatches(np.zeros((1, 4, 8, 8), dtype=np.uint8), [("a",)], 0, window=9)
+
+
 def test_any_array_library_will_do(batches: CaptionedBatches) -> None:
-    strict = CaptionedBatches(array_api_strict.asarray(batches._images), batches._captions, 3, flip=True)
-    numpy_ = CaptionedBatches(batches._images, batches._captions, 3, flip=True)
+    strict = CaptionedBatches(
+        array_api_strict.asarray(batches._images), batches._captions, 3, flip=True, window=6
+    )
+    numpy_ = CaptionedBatches(batches._images, batches._captions, 3, flip=True, window=6)
     assert np.array_equal(np.asarray(strict.batch(5, 6).images), numpy_.batch(5, 6).images)
 
 

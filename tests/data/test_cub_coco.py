@@ -68,6 +68,42 @@ def test_birds_without_captions_say_what_is_missing(birds: Path) -> None:
         open_source(birds)
 
 
+def boxes(root: Path, *lines: str) -> None:
+    (root / "CUB_200_2011" / "bounding_boxes.txt").write_text("\n".join(lines) + "\n")
+
+
+def test_birds_are_cut_to_one_and_a_half_times_their_longer_side(birds: Path) -> None:
+    # Pictures are 12 x 10: a bird of 4 x 2 in the middle, one at the edge, and one that fills all.
+    boxes(birds, "1 4.0 4.0 4.0 2.0", "2 0.0 0.0 4.0 4.0", *(f"{n} 0.0 0.0 12.0 10.0" for n in range(3, 9)))
+    source = open_source(birds)
+    assert source.layout.endswith(", cut to the birds")
+    records = list(source)
+    assert records[0].window == (6 - 3, 5 - 3, 6 + 3, 5 + 3)
+    sizes = [picture.size for _, picture in source.pictures()]
+    assert sizes[:3] == [(6, 6), (5, 5), (12, 10)]  # what lies outside the picture is left out
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["1 4.0 4.0"], r"expected lines such as '1 60\.0 27\.0 325\.0 304\.0'; got '1 4\.0 4\.0'\."),
+        (["1 a b c d"], "got '1 a b c d'"),
+        (["1 1.0 1.0 2.0 2.0"], r"7 pictures have no box, the first is 001\..*/Bird_1\.jpg\."),
+    ],
+)
+def test_a_damaged_list_of_boxes_is_named(birds: Path, lines: list[str], message: str) -> None:
+    boxes(birds, *lines)
+    with pytest.raises(DataError, match=rf"bounding_boxes\.txt: .*{message}"):
+        open_source(birds)
+
+
+def test_a_box_beside_the_picture_counts_as_a_bad_picture(birds: Path) -> None:
+    boxes(birds, "1 90.0 90.0 4.0 4.0", *(f"{n} 0.0 0.0 12.0 10.0" for n in range(2, 9)))
+    source = open_source(birds)
+    assert len(list(source.pictures(stop=False))) == 7
+    assert "lies outside its (12, 10) pixels" in source.bad[0]
+
+
 def write_coco(root: Path, draw: Draw, part: str, folder: Path) -> None:
     folder.mkdir(parents=True)
     (root / "annotations").mkdir(exist_ok=True)

@@ -96,18 +96,26 @@ class CaptionedBatches:
     """
 
     def __init__(
-        self, images: Array, captions: Sequence[tuple[str, ...]], seed: int, *, flip: bool = False
+        self,
+        images: Array,
+        captions: Sequence[tuple[str, ...]],
+        seed: int,
+        *,
+        flip: bool = False,
+        window: int | None = None,
     ) -> None:
         """Keep the set.
 
         Args:
             images: (N, C, S, S) uint8, premultiplied if C is 4; any array API, on any device.
             captions: N tuples; one of each is drawn at random on every visit.
-            seed: of order, captions and flips.
+            seed: of order, captions, flips and windows.
             flip: mirror half of the visits; wrong for captions that say left or right.
+            window: side of the square that is cut out of the picture at random on every visit, at most S;
+                None takes all of it.
 
         Raises:
-            ConfigError: there is nothing, or the two do not match.
+            ConfigError: there is nothing, the two do not match, or the window is larger than the pictures.
         """
         if not captions or images.shape[0] != len(captions):
             raise ConfigError(
@@ -116,10 +124,14 @@ class CaptionedBatches:
             )
         if not all(captions):
             raise ConfigError(f"Each picture needs a caption; picture {captions.index(())} has none.")
+        side = images.shape[-1]
+        if window is not None and not 1 <= window <= side:
+            raise ConfigError(f"CaptionedBatches cuts windows of 1 to {side} pixels here; got {window}.")
         self._images = images
         self._captions = captions
         self._seed = seed
         self._flip = flip
+        self._window = window or side
         self._epochs: dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]] = {}
 
     def __len__(self) -> int:
@@ -129,22 +141,35 @@ class CaptionedBatches:
         """Batch number `position` of `size` pictures: float32 in [0, 1], with one caption each."""
         visits = [divmod(visit, len(self)) for visit in range(position * size, (position + 1) * size)]
         rows = np.array([self._epoch(epoch)[0][place] for epoch, place in visits])
-        draws_B2 = np.stack([self._epoch(epoch)[1][place] for epoch, place in visits])
+        draws_B4 = np.stack([self._epoch(epoch)[1][place] for epoch, place in visits])
         xp = array_namespace(self._images)
-        images = from_uint8(xp.take(self._images, xp.asarray(rows, device=device(self._images)), axis=0))
+        images = xp.take(self._images, xp.asarray(rows, device=device(self._images)), axis=0)
+        images = from_uint8(self._cut(images, draws_B4[:, 2:]))
         if self._flip:
-            mirror = xp.asarray(draws_B2[:, 1] < 0.5, device=device(self._images))
+            mirror = xp.asarray(draws_B4[:, 1] < 0.5, device=device(self._images))
             images = xp.where(mirror[:, None, None, None], xp.flip(images, axis=3), images)
         captions = (
             self._captions[row][int(draw * len(self._captions[row]))]
-            for row, draw in zip(rows, draws_B2[:, 0], strict=True)
+            for row, draw in zip(rows, draws_B4[:, 0], strict=True)
         )
         return Batch(images=images, captions=tuple(captions))
 
+    def _cut(self, images: Array, draws_B2: NDArray[np.float64]) -> Array:
+        """A window of each picture: (B, C, S, S) to (B, C, window, window)."""
+        side, spare = self._window, images.shape[-1] - self._window
+        if not spare:
+            return images
+        places = (draws_B2 * (spare + 1)).astype(int).tolist()
+        rows = [images[i, :, y : y + side, x : x + side] for i, (y, x) in enumerate(places)]
+        return array_namespace(images).stack(rows)
+
     def _epoch(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Order of the pictures (N,) and draws (N, 2) for caption and flip; two epochs are kept."""
+        """Order of the pictures (N,) and draws (N, 4) for caption, flip and window; two epochs are kept."""
         if epoch not in self._epochs:
             random = np.random.default_rng([self._seed, epoch])
             self._epochs = {e: kept for e, kept in self._epochs.items() if e == epoch - 1}
-            self._epochs[epoch] = (random.permutation(len(self)), random.random((len(self), 2)))
+            order = random.permutation(len(self))
+            # Drawn apart: sets without windows show what they showed before there were any.
+            draws = [random.random((len(self), 2)) for _ in range(2)]
+            self._epochs[epoch] = (order, np.concatenate(draws, axis=1))
         return self._epochs[epoch]

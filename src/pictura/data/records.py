@@ -43,6 +43,9 @@ class Record:
     """Whatever else the source has: name, style, class, split, licence, …"""
     where: str = ""
     """Names the picture in messages; the file if empty."""
+    window: tuple[int, int, int, int] | None = None
+    """Left, top, right, bottom in pixels of the part that is taken; what lies outside the picture is left
+    out. None takes all of it."""
 
     def __str__(self) -> str:
         return self.where or str(self.image if isinstance(self.image, Path) else self.id)
@@ -52,8 +55,15 @@ class Record:
         return self.image if isinstance(self.image, bytes) else guard.read_file(self.image)
 
     def picture(self) -> Image.Image:
-        """The picture, RGB or RGBA. Raises DataError if it is unreadable or over a limit."""
-        return guard.decode(self.read(), str(self))
+        """What is taken of it, RGB or RGBA. Raises DataError if it is unreadable, over a limit or nothing."""
+        picture = guard.decode(self.read(), str(self))
+        if self.window is None:
+            return picture
+        left, top, right, bottom = self.window
+        inside = (max(left, 0), max(top, 0), min(right, picture.width), min(bottom, picture.height))
+        if inside[0] >= inside[2] or inside[1] >= inside[3]:
+            raise DataError(f"{self}: the window {self.window} lies outside its {picture.size} pixels.")
+        return picture.crop(inside)
 
 
 class Source:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from pictura.core.errors import ConfigError, DataError
@@ -125,13 +126,22 @@ def _single_glyphs(recipe: Recipe, glyphs: GlyphSet, holdouts: Holdouts, device:
 
 
 def _captioned(recipe: Recipe, path: Path, device: torch.device, learnt: str) -> Materials:
+    data = recipe.data
+    kept = round(data.size * data.crop)
     seen, unseen = (
-        load_captioned(path, size=recipe.data.size, split=split, seed=recipe.seed)
-        for split in ("train", "validation")
+        load_captioned(path, size=kept, split=split, seed=recipe.seed) for split in ("train", "validation")
     )
-    train, validation = (
-        CaptionedBatches(torch.from_numpy(part.images).to(device), part.captions, seed, flip=flip)
-        for part, seed, flip in ((seen, recipe.seed, recipe.data.flip), (unseen, VALIDATION_SEED, False))
+    train = CaptionedBatches(
+        torch.from_numpy(seen.images).to(device),
+        seen.captions,
+        recipe.seed,
+        flip=data.flip,
+        window=data.size,
+    )
+    edge = (kept - data.size) // 2
+    middle = unseen.images[:, :, edge : edge + data.size, edge : edge + data.size]
+    validation = CaptionedBatches(
+        torch.from_numpy(np.ascontiguousarray(middle)).to(device), unseen.captions, VALIDATION_SEED
     )
     captions = Captions(lambda: (c for each in seen.captions for c in each), learnt=learnt)
     return Materials(train=train, validation=validation, captions=captions)

@@ -68,8 +68,12 @@ class DataSettings:
     """`scenes`: weights of the kinds, see `data.scenes.SceneMix`; empty is the usual mix."""
     flip: bool = False
     """`captioned`: mirror pictures at random."""
+    crop: float = 1.0
+    """`captioned`: keep pictures so many times as large as `size`, and cut a window of `size` at random."""
 
     def __post_init__(self) -> None:
+        if not 1 <= self.crop <= 2:
+            raise ConfigError(f"data.crop must be in [1, 2]; got {self.crop}.")
         if self.half not in ("", "A", "B"):
             raise ConfigError(f"data.half must be 'A', 'B' or empty; got {self.half!r}.")
 
