@@ -1,0 +1,1 @@
+"""AttnGAN: a generator that looks at single words at each scale."""
