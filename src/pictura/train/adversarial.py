@@ -17,6 +17,7 @@ from pictura.core.errors import ConfigError
 from pictura.nn.gan import Painted, Verdict
 from pictura.train import gan_losses
 from pictura.train.alarms import Alarms
+from pictura.train.critic import build_critic
 from pictura.train.distributed import Process, average_gradients
 from pictura.train.gan import GanTask, Inputs
 from pictura.train.materials import Materials
@@ -53,6 +54,8 @@ class Adversarial:
             _adam(self.module.generator, settings.learning_rate, self.settings),
             _adam(self.module.discriminators, self.settings.discriminator_learning_rate, self.settings),
         ]
+        self._critic = build_critic(recipe, task, process)
+        self.optimizers += self._critic.optimizers if self._critic else []
         self._alarms = Alarms(self.settings)
 
     def step(self, number: int, spent: float) -> dict[str, float]:
@@ -77,6 +80,9 @@ class Adversarial:
         # 3. The generator: taken for real, near N(0, 1) in what it makes of a sentence, of its sentence.
         module.discriminators.requires_grad_(False)
         terms |= self._generator_terms(painted, given)
+        if self._critic:  # and of a reward
+            terms["critic"], said = self._critic.term(painted.images[-1], batch, given.sentence, number)
+            told |= said
         wanted = [value.mean() for name, value in terms.items() if not name.startswith("discriminator")]
         loss = torch.stack(wanted).sum()
         norm = self._update(0, loss, number)

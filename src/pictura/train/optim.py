@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pictura.train.recipe import TrainingSettings
 
-ADVERSARIES = "discriminators."
+ADVERSARIES = ("discriminators.", "surrogate.")
 """What the names of weights that no finished model needs start with."""
 
 

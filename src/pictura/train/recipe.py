@@ -19,6 +19,7 @@ __all__ = [
     "SAMPLING",
     "TASKS",
     "AdversarialSettings",
+    "CriticSettings",
     "DataSettings",
     "LogSettings",
     "ModelSettings",
@@ -184,6 +185,38 @@ class AdversarialSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CriticSettings:
+    """A reward that a generator raises beside its adversarial loss, see docs/algorithms/critic.md."""
+
+    rewards: tuple[dict[str, Any], ...] = ()
+    """Tables as `pictura learn` has them; none is no critic."""
+    weight: float = 1.0
+    """Of the reward in the generator's loss; 0 only looks on."""
+    surrogate: bool = False
+    """Learn to guess the reward and follow the guess: for rewards that have no gradient."""
+    surrogate_learning_rate: float = 1e-3
+    """Of Adam, which teaches the surrogate."""
+    share: float = 1.0
+    """Share of the painted pictures of a step that the reward is asked about, for the surrogate."""
+    memory: int = 512
+    """Newest answers of the reward that the surrogate learns from again."""
+    floor: float = 0.5
+    """Follow the surrogate only while its guesses correlate at least this much with the newest answers."""
+    warmup_steps: int = 100
+    """Steps before the surrogate is followed."""
+
+    def __post_init__(self) -> None:
+        for name in ("weight", "surrogate_learning_rate"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"critic.{name} must be at least 0; got {getattr(self, name)}.")
+        for name in ("share", "floor"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ConfigError(f"critic.{name} must be above 0 and at most 1; got {getattr(self, name)}.")
+        if self.memory < 32:
+            raise ConfigError(f"critic.memory must be at least 32; got {self.memory}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LogSettings:
     """What is written along the way, in steps (0 = never)."""
 
@@ -222,6 +255,7 @@ class Recipe:
     model: ModelSettings = field(default_factory=ModelSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     adversarial: AdversarialSettings = field(default_factory=AdversarialSettings)
+    critic: CriticSettings = field(default_factory=CriticSettings)
     log: LogSettings = field(default_factory=LogSettings)
     sampling: Sampling | None = None
     """How the model paints unless told otherwise; part of what `pictura export` writes. Not given, it is what
@@ -236,6 +270,11 @@ class Recipe:
             allowed = " or ".join(map(repr, TASKS))
             raise ConfigError(
                 f"The recipe's task must be {allowed}; got {self.task!r}. {did_you_mean(self.task, TASKS)}"
+            )
+        if self.critic.rewards and self.task not in STEPPERS:
+            raise ConfigError(
+                f"critic.rewards is for generators, whose discriminators keep pictures real while a reward "
+                f"is raised; the task {self.task!r} has none. Train it first, then: pictura learn."
             )
 
 
