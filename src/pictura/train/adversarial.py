@@ -56,7 +56,7 @@ class Adversarial:
         ]
         self._critic = build_critic(recipe, task, process)
         self.optimizers += self._critic.optimizers if self._critic else []
-        self._alarms = Alarms(self.settings)
+        self._alarms = Alarms(self.settings, process)
 
     def step(self, number: int, spent: float) -> dict[str, float]:
         """One update of all discriminators, then one of the generator. The whole of it is here, in order."""
@@ -96,9 +96,9 @@ class Adversarial:
     def _discriminator_terms(
         self, real: list[Tensor], painted: Painted, given: Inputs
     ) -> tuple[dict[str, Tensor], dict[str, float]]:
-        """One loss (B,) for each discriminator, and how often the finest is right."""
+        """One loss (B,) for each discriminator, and how often the one is right that is least often right."""
         terms: dict[str, Tensor] = {}
-        right, s = 0.0, self.settings
+        right, s = 1.0, self.settings
         told = painted.told.detach()
         # Row b is shown with the sentence of row b - 1.
         counts_B = given.rival.roll(1, dims=1).diagonal().to(told.dtype)
@@ -117,10 +117,8 @@ class Adversarial:
             )
             if self.loss_name == "hinge" and s.penalty_weight:
                 terms[f"discriminator_penalty_{side}"] = self._penalty(network, images, told)
-            right = float(
-                ((verdicts[0].conditional > 0).float().mean() + (verdicts[2].conditional < 0).float().mean())
-                / 2
-            )
+            taken = verdicts[0].conditional > 0, verdicts[2].conditional < 0
+            right = min(right, float(torch.cat(taken).float().mean()))
         return terms, {"discriminator_right": right}
 
     def _penalty(self, network: Any, images: Tensor, told: Tensor) -> Tensor:
