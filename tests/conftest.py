@@ -37,6 +37,17 @@ def tiny_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.fixture(scope="session")
+def gan_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for PICTURA_HOME with two tiny untrained painters in one pass, `attngan` and `stackgan`."""
+    from tests.tiny_gan import make_gan
+
+    home = tmp_path_factory.mktemp("gan-home")
+    for family in ("attngan", "stackgan"):
+        make_gan(home / "models" / family, family)
+    return home
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="also run the long proofs marked slow")
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from docs.write_cli import help_text, names
-from pictura.pipeline import TORCH_BACKENDS
+from pictura.runtime.open import TORCH_BACKENDS
 from pictura.store.metadata import read_metadata
 from pictura.store.models import EMBEDDED, MANIFEST
 

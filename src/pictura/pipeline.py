@@ -8,14 +8,14 @@
               5 decode the latent        pixels          runtime/ or families/
               6 scale, and say how it was painted        store/metadata.py
     repaint   the same from what a picture says about itself
+    explain   where a model that attends to words looked for each of them
 
-Letters B batch, C latent channels, h w latent size.
+A model of an adversarial family paints in one pass: 4 and 5 are one call of its generator.
+
+Letters B batch, C latent channels, h w latent size, N noise numbers, S side, T text tokens.
 """
 
-import ctypes
 import difflib
-import importlib.util
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,37 +23,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 import pictura
 from pictura.core import images
-from pictura.core.errors import (
-    ConfigError,
-    DeviceError,
-    MetadataError,
-    MissingExtraError,
-    ModelError,
-    PromptError,
-)
-from pictura.core.registry import Registry
-from pictura.core.types import Backend
+from pictura.core.errors import ConfigError, ModelError, PromptError
+from pictura.core.sheets import sheet, word_sheet
+from pictura.core.types import Backend, Conditioning, OnePass, OnePassBackend
 from pictura.encode.tokenizer import Tokenizer, split_words
+from pictura.runtime.open import open_backend
 from pictura.sample.guidance import guided
 from pictura.sample.ode import check_solver, solve
 from pictura.sample.randomness import draw_seed, noise
 from pictura.sample.schedules import time_grid
 from pictura.sample.sizes import DEFAULT_SIZE, check_size, nearest_grid
 from pictura.store.atomic import atomic_file
-from pictura.store.metadata import on_white, read_metadata, save_picture
-from pictura.store.models import AS_LEARNT, ModelInfo, find_models, home, resolve
+from pictura.store.metadata import on_white, read_metadata, read_settings, save_picture
+from pictura.store.models import AS_LEARNT, AT_ONCE, ModelInfo, find_models, home, resolve
 
 MAX_PROMPT = 2000
 MAX_IMAGES = 64
-TORCH_BACKENDS = Registry(
-    "family", {"flow": "pictura.families.flow.backend:TorchBackend"}, group="pictura.families"
-)
-
-
+Floats = NDArray[np.float32]
 OnStep = Callable[[int, int], None]
 """Called with (network steps done, network steps in all), over all pictures."""
 
@@ -98,9 +89,9 @@ class Picture:
 class Painter:
     """A loaded model, ready to paint."""
 
-    def __init__(self, model: ModelInfo, backend: Backend) -> None:
+    def __init__(self, model: ModelInfo, backend: Backend | OnePassBackend) -> None:
         self.model = model
-        self._backend = backend
+        self._backend: Any = backend
         self._tokenizer = Tokenizer.load(model.path / "tokenizer.json", max_tokens=model.max_tokens)
         self._words = (model.path / "words.txt").read_text(encoding="utf-8").split()
 
@@ -134,7 +125,8 @@ class Painter:
             num_images: how many pictures, 1 to 64.
             first: number of the first of them; 4 goes on where a seed's first four ended.
             seed: the same seed paints the same pictures; None draws one.
-            num_steps: network steps per picture; None as the model advises, as for the next two.
+            num_steps: network steps per picture; None as the model advises, as for the next two. A model
+                that paints in one pass takes none of the three.
             guidance_scale: how closely to follow the prompt; 1 = off.
             solver: ``euler``, ``ab2`` or ``dpmpp_2m``.
             size: (width, height) of the pictures in pixels, each 16 to 1024, at most 2:1; None is 256x256.
@@ -150,6 +142,9 @@ class Painter:
         """
         if not 1 <= num_images <= MAX_IMAGES:
             raise ConfigError(f"num_images must be from 1 to {MAX_IMAGES}; got {num_images}.")
+        if self.model.one_pass:
+            given = {"num_steps (--steps)": num_steps, "guidance_scale (--guidance)": guidance_scale}
+            _refuse(self.model.name, {**given, "solver": solver})
         advised = self.model.sampling
         settings = {
             "num_steps": advised.num_steps if num_steps is None else num_steps,
@@ -178,6 +173,32 @@ class Painter:
             )
         return found
 
+    def explain(
+        self, prompt: str, *, seed: int, index: int = 0, size: tuple[int, int] = DEFAULT_SIZE
+    ) -> Image.Image:
+        """Show where the model looked for each word of a prompt.
+
+        Args:
+            prompt: what was painted.
+            seed: of the picture.
+            index: its number among those of the seed.
+            size: (width, height) of a cell, as in `paint`.
+
+        Returns:
+            RGB: the picture, then for each word the picture again, lit by how much each place attends to the
+            word, brightest where most; below it the word, and the most attention that a place gives it.
+
+        Raises:
+            ConfigError: the model does not attend to words.
+            PromptError, SizeError: as `paint`.
+        """
+        self.model.check_attention()
+        (picture,) = self.paint(prompt, num_images=1, first=index, seed=seed, size=size)
+        attention = self._pass(self._read(prompt), seed, index).attention
+        assert attention is not None  # the folder says that there is one
+        words = [(word, attention[0, places].sum(axis=0)) for word, places in self._tokenizer.places(prompt)]
+        return word_sheet(on_white(picture.image), words)
+
     def _paint(
         self,
         prompt: str,
@@ -186,37 +207,11 @@ class Painter:
         settings: dict[str, Any],
         on_step: OnStep | None = None,
     ) -> list[Picture]:
-        """Paint the pictures `numbers` of `seed`. The whole way from words to pixels is here, in order."""
+        """Paint the pictures `numbers` of `seed`, scale them, and say how they were painted."""
         check_prompt(prompt)
         check_size(tuple(settings["size"]))
-        check_solver(settings["solver"])
-        times = time_grid(settings["num_steps"], shift=settings["shift"])
-        backend = self._backend
-
-        # 1. and 2. Read the prompt, and nothing, which guidance steers away from.
-        text, no_text = (
-            backend.encode_text(np.array(self._tokenizer.encode(words), dtype=np.int64))
-            for words in (prompt, "")
-        )
-        velocity = guided(
-            partial(backend.velocity, cond=text),
-            partial(backend.velocity, cond=no_text),
-            guidance_scale=settings["guidance_scale"],
-            interval=tuple(settings["guidance_interval"]),
-        )
-
-        # 3. Noise, of the shape nearest to the wanted one among those that the network was trained for.
-        width, height = settings["size"]
-        h, w = nearest_grid(self.model.grids, width, height, self.model.factor)
-        noise_BChw = np.stack([noise(seed, i, (backend.latent_channels, h, w)) for i in numbers])
-
-        # 4. From noise to image.
-        num = len(numbers)
-        count = None if on_step is None else lambda done, total: on_step(done * num, total * num)
-        x_0 = solve(velocity, backend.asarray(noise_BChw), times, method=settings["solver"], on_step=count)
-
-        # 5. and 6. Pixels, at the size of the file.
-        painted = backend.numpy(backend.decode(x_0))
+        way = self._in_one_pass if self.model.one_pass else self._by_steps
+        painted = way(prompt, seed, numbers, settings, on_step or (lambda *_: None))
         painted_size = [painted.shape[3], painted.shape[2]]
         scaling = "none" if painted_size == settings["size"] else "lanczos"
         told = {**settings, "painted_size": painted_size, "scaling": scaling, "device": self.device}
@@ -233,8 +228,62 @@ class Painter:
                 model_hash=self.model.hash,
                 version=pictura.__version__,
             )
-            for i, image in zip(numbers, images.to_pil(images.resize(painted, (width, height))), strict=True)
+            for i, image in zip(
+                numbers, images.to_pil(images.resize(painted, tuple(settings["size"]))), strict=True
+            )
         ]
+
+    def _by_steps(
+        self, prompt: str, seed: int, numbers: Sequence[int], settings: dict[str, Any], on_step: OnStep
+    ) -> Floats:
+        """From words to pixels (B, C, H, W) along a velocity. The whole way is here, in order."""
+        check_solver(settings["solver"])
+        times = time_grid(settings["num_steps"], shift=settings["shift"])
+        backend: Backend = self._backend
+
+        # 1. and 2. Read the prompt, and nothing, which guidance steers away from.
+        text, no_text = self._read(prompt), self._read("")
+        velocity = guided(
+            partial(backend.velocity, cond=text),
+            partial(backend.velocity, cond=no_text),
+            guidance_scale=settings["guidance_scale"],
+            interval=tuple(settings["guidance_interval"]),
+        )
+
+        # 3. Noise, of the shape nearest to the wanted one among those that the network was trained for.
+        width, height = settings["size"]
+        h, w = nearest_grid(self.model.grids, width, height, self.model.factor)
+        noise_BChw = np.stack([noise(seed, i, (backend.latent_channels, h, w)) for i in numbers])
+
+        # 4. From noise to image, and 5. pixels.
+        num = len(numbers)
+        x_0 = solve(
+            velocity,
+            backend.asarray(noise_BChw),
+            times,
+            method=settings["solver"],
+            on_step=lambda done, total: on_step(done * num, total * num),
+        )
+        return backend.numpy(backend.decode(x_0))
+
+    def _in_one_pass(
+        self, prompt: str, seed: int, numbers: Sequence[int], settings: dict[str, Any], on_step: OnStep
+    ) -> Floats:
+        """From words to pixels (B, C, S, S) in one call for each picture."""
+        if settings["solver"] != AT_ONCE:
+            _refuse(self.model.name, {"solver": settings["solver"]})
+        text, painted = self._read(prompt), []
+        for done, i in enumerate(numbers, start=1):
+            painted.append(self._pass(text, seed, i).images)
+            on_step(done, len(numbers))
+        return np.concatenate(painted)
+
+    def _read(self, words: str) -> Conditioning:
+        """What the network is told of some words."""
+        return self._backend.encode_text(np.array(self._tokenizer.encode(words), dtype=np.int64))
+
+    def _pass(self, text: Conditioning, seed: int, index: int) -> OnePass:
+        return self._backend.paint(noise(seed, index, (self._backend.noise_size,))[None], text)
 
 
 def load(
@@ -285,10 +334,10 @@ def repaint(path: Path | str, *, device: str = "auto", on_step: OnStep | None = 
             f"{path} was painted by the model {said['model']!r} with hash {said['model_hash'][:10]}, "
             f"which is not here. Put that model's folder into {home() / 'models'}."
         )
-    settings = _settings_of(said["settings"], path)
+    settings = read_settings(said, Path(path))
     if device == "auto" and said["settings"].get("device") == "cpu":
         device = "cpu"
-    painter = _load(model, device, settings.pop("strength"))
+    painter = _load(model, device, settings.pop("strength", AS_LEARNT))
     return painter._paint(said["prompt"], said["seed"], [said["index"]], settings, on_step)[0]
 
 
@@ -301,35 +350,20 @@ def grid(pictures: Sequence[Picture]) -> Image.Image:
     Returns:
         RGB image with a gutter of 1/32 of a picture's longer side.
     """
-    width, height = pictures[0].image.size
-    columns = next(n for n in range(1, len(pictures) + 1) if n * n >= len(pictures))
-    rows = -(-len(pictures) // columns)
-    gap = max(width, height) // 32
-    sheet = Image.new("RGB", (columns * (width + gap) + gap, rows * (height + gap) + gap), "white")
-    for i, picture in enumerate(pictures):
-        place = (gap + i % columns * (width + gap), gap + i // columns * (height + gap))
-        sheet.paste(on_white(picture.image), place)
-    return sheet
+    return sheet([on_white(picture.image) for picture in pictures])
 
 
-def _settings_of(said: dict[str, Any], path: Path | str) -> dict[str, Any]:
-    """What `Painter._paint` needs, and the strength, out of a picture file that anybody may have written."""
-    try:
-        low, high = said["guidance_interval"]
-        width, height = said["size"]
-        return {
-            "num_steps": int(said["num_steps"]),
-            "guidance_scale": float(said["guidance_scale"]),
-            "guidance_interval": [float(low), float(high)],
-            "solver": str(said["solver"]),
-            "shift": float(said["shift"]),
-            "size": [int(width), int(height)],
-            "strength": float(said.get("strength", AS_LEARNT)),
-        }
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise MetadataError(
-            f"{path} does not say how it was painted: a setting is missing or wrong ({error})."
-        ) from error
+def _refuse(name: str, given: dict[str, Any]) -> None:
+    """Refuse settings of steps for a model that has none.
+
+    Raises:
+        ConfigError: a value is given.
+    """
+    if chosen := [setting for setting, value in given.items() if value is not None]:
+        raise ConfigError(
+            f"The model {name!r} paints in one pass, without steps and guidance: "
+            f"leave {', '.join(chosen)} out."
+        )
 
 
 def check_prompt(prompt: str) -> None:
@@ -350,31 +384,4 @@ def _load(model: ModelInfo, device: str, strength: float, *, compile: bool = Fal
     _ = model.sampling  # a part has none and is refused, before its files are read
     model.check_strength(strength)
     model.verify()
-    return Painter(model, _open_backend(model, device, strength, compile=compile))
-
-
-def _open_backend(model: ModelInfo, device: str, strength: float, *, compile: bool) -> Backend:  # noqa: A002
-    if device not in ("auto", "cpu", "cuda"):
-        raise DeviceError(f"The device must be auto, cpu or cuda; got {device!r}.")
-    if device == "cuda" or (device == "auto" and _may_have_cuda()):
-        if importlib.util.find_spec("torch") is None:
-            raise MissingExtraError("Painting on CUDA needs torch: pip install 'pictura[train]'")
-        try:
-            return TORCH_BACKENDS.get(model.family)(model, device="cuda", strength=strength, compile=compile)
-        except DeviceError:
-            if device == "cuda":
-                raise
-    from pictura.runtime.onnx_backend import OnnxBackend  # not needed where torch paints
-
-    return OnnxBackend(model, strength=strength)
-
-
-def _may_have_cuda() -> bool:
-    """Whether it is worth the seconds that importing torch takes: torch and a driver are there."""
-    if importlib.util.find_spec("torch") is None:
-        return False
-    try:
-        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return False
-    return True
+    return Painter(model, open_backend(model, device, strength, compile=compile))

@@ -78,6 +78,16 @@ def test_another_process_paints_the_same(model: ModelInfo, tmp_path: Path) -> No
     assert two.painting["processes"] == 2
 
 
+def test_a_painter_in_one_pass_paints_it_too(gan_home: Path, tmp_path: Path) -> None:
+    model = read_model(gan_home / "models" / "attngan")
+    one, two = paint(model, tmp_path / "1"), paint(model, tmp_path / "2", processes=2)
+    assert two.hash == one.hash
+    assert one.painting is not None
+    assert one.painting["settings"]["solver"] == "one_pass"
+    assert one.size == (16, 16)
+    assert painted(paint(model, tmp_path / "1")) == 0
+
+
 def test_a_painted_folder_is_found_like_any_other(model: ModelInfo, tmp_path: Path) -> None:
     found = paint(model, tmp_path, seeds=2)
     folder = Path(os.path.commonpath(found.paths))

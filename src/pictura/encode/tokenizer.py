@@ -82,6 +82,18 @@ class Tokenizer:
         """How many tokens `text` has before any cut, ``<s>`` included."""
         return 1 + len(self._inner.encode(normalise(text)).ids)
 
+    def places(self, text: str) -> list[tuple[str, list[int]]]:
+        """The words of a caption between spaces, each with the places of its tokens in what `encode` gives.
+
+        Words that the cut leaves out are missing; ``<s>`` is of no word.
+        """
+        plain = normalise(text)
+        found: list[tuple[str, list[int]]] = [(word, []) for word in plain.split(" ")]
+        ends = [end for _, end in self._inner.encode(plain).offsets]
+        for place, end in enumerate(ends[: self.max_tokens - 1], start=1):
+            found[plain.count(" ", 0, end)][1].append(place)  # a token of one space opens the next word
+        return [(word, places) for word, places in found if places]
+
     def batch(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Ids of B captions padded to the longest: (B, T) int64, and (B, T) bool, true where a token is."""
         rows = [self.encode(text) for text in texts]

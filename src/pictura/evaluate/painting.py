@@ -19,7 +19,8 @@ from pictura.core.errors import DeviceError, MetadataError
 from pictura.evaluate.benchmark import Benchmark, Prompt
 from pictura.evaluate.sources import PictureSet, hash_files
 from pictura.pipeline import Painter, load
-from pictura.runtime.onnx_backend import OnnxBackend, available_cores
+from pictura.runtime.onnx_backend import available_cores
+from pictura.runtime.open import open_on_cpu
 from pictura.store.metadata import read_metadata
 from pictura.store.models import AS_LEARNT, ModelInfo, read_model
 
@@ -206,7 +207,7 @@ _painter: Painter | None = None
 def _open_painter(folder: Path, strength: float) -> None:
     global _painter
     model = read_model(folder)
-    _painter = Painter(model, OnnxBackend(model, num_threads=1, strength=strength))
+    _painter = Painter(model, open_on_cpu(model, num_threads=1, strength=strength))
 
 
 def _paint_here(job: _Job, gone: tuple[int, ...]) -> int:

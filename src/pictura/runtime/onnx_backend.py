@@ -9,8 +9,9 @@ Letters B batch, C channels, T text tokens, D width.
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import takewhile
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -85,20 +86,6 @@ class OnnxBackend:
         return open_graph(self._model, graph, weights, num_threads=num_threads)
 
     def _fastest(self, weights: Mapping[str, Floats]) -> tuple[int, ort.InferenceSession]:
-        """Try 1, 2, 4, 8 threads for as long as more are faster. The numbers that come out are the same."""
-        best_s, best = float("inf"), (0, None)
-        for num_threads in takewhile(lambda n: n <= available_cores(), (1, 2, 4, 8)):
-            session = self._open("network", weights, num_threads)
-            seconds = self._call_seconds(session)
-            if seconds > best_s * _WORTH_IT:
-                break
-            best_s, best = seconds, (num_threads, session)
-        return best
-
-    def _call_seconds(self, session: ort.InferenceSession) -> float:
-        """Mean of three network calls of the real shape, after one to warm up. The mean, because on a busy
-        machine threads that wait for each other are fast now and then and slow on the whole.
-        """
         h, w = self._model.grids[0]
         tokens = np.zeros((1, 12, self._model.manifest["network"]["text_width"]), dtype=np.float32)
         inputs = {
@@ -107,11 +94,37 @@ class OnnxBackend:
             "tokens": tokens,
             "mask": np.ones(tokens.shape[:2], dtype=np.bool_),
         }
+        return fastest(lambda num_threads: self._open("network", weights, num_threads), inputs)
+
+
+def fastest(
+    open_session: Callable[[int], ort.InferenceSession], inputs: Mapping[str, NDArray[Any]]
+) -> tuple[int, ort.InferenceSession]:
+    """Try 1, 2, 4, 8 threads for as long as more are faster. The numbers that come out are the same.
+
+    Args:
+        open_session: number of threads to a session.
+        inputs: of one call, of the real shapes.
+    """
+    best_s, best = float("inf"), (0, None)
+    for num_threads in takewhile(lambda n: n <= available_cores(), (1, 2, 4, 8)):
+        session = open_session(num_threads)
+        seconds = _call_seconds(session, inputs)
+        if seconds > best_s * _WORTH_IT:
+            break
+        best_s, best = seconds, (num_threads, session)
+    return best
+
+
+def _call_seconds(session: ort.InferenceSession, inputs: Mapping[str, NDArray[Any]]) -> float:
+    """Mean of three calls, after one to warm up. The mean, because on a busy machine threads that wait for
+    each other are fast now and then and slow on the whole.
+    """
+    session.run(None, inputs)
+    start = time.perf_counter()
+    for _ in range(3):
         session.run(None, inputs)
-        start = time.perf_counter()
-        for _ in range(3):
-            session.run(None, inputs)
-        return (time.perf_counter() - start) / 3
+    return (time.perf_counter() - start) / 3
 
 
 def open_graph(

@@ -79,6 +79,38 @@ def read_metadata(path: Path) -> dict[str, Any]:
     return metadata
 
 
+def read_settings(metadata: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The settings to paint by, out of what `read_metadata` found in a file that anybody may have written.
+
+    Args:
+        metadata: of the picture.
+        path: of its file, for the message.
+
+    Returns:
+        num_steps, guidance_scale, guidance_interval, solver, shift, size and, where there is one, strength.
+
+    Raises:
+        MetadataError: one is missing or wrong.
+    """
+    said = metadata["settings"]
+    try:
+        low, high = said["guidance_interval"]
+        width, height = said["size"]
+        return {
+            "num_steps": int(said["num_steps"]),
+            "guidance_scale": float(said["guidance_scale"]),
+            "guidance_interval": [float(low), float(high)],
+            "solver": str(said["solver"]),
+            "shift": float(said["shift"]),
+            "size": [int(width), int(height)],
+            **({"strength": float(said["strength"])} if "strength" in said else {}),
+        }
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise MetadataError(
+            f"{path} does not say how it was painted: a setting is missing or wrong ({error})."
+        ) from error
+
+
 def a1111_parameters(metadata: Mapping[str, Any]) -> str:
     """The lines that other programs show: the prompt, then its settings."""
     settings = metadata["settings"]

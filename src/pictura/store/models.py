@@ -5,8 +5,9 @@
     *.onnx                text_encoder, network, decoder, encoder: graphs without weights
     tokenizer.json, words.txt, README.md (the card); delta*.safetensors where something was learnt later
 
-A folder of kind "part" (a CLIP, a judge) does not paint: it says nothing of sampling and grids, and its
-networks, graphs and files are those that it needs.
+A painter in one pass (stackgan, attngan, dfgan) has weights generator.*, text_encoder.* and graphs of these
+names. A folder of kind "part" (a CLIP, a judge) does not paint: it says nothing of sampling and grids, and
+its networks, graphs and files are those that it needs.
 
 Two places are looked in: a user's own ``$PICTURA_HOME/models/NAME``, then the models inside the
 package. A path to a model folder works wherever a name does.
@@ -39,6 +40,8 @@ AS_LEARNT = 100.0
 """Strength, in percent of what was learnt, at which a model paints unless told otherwise."""
 MAX_STRENGTH = 200.0
 KINDS = ("painter", "part")
+AT_ONCE = "one_pass"
+"""In the place of a solver: of a painter that calls its network once, without steps and guidance."""
 ALIASES = {"default": "flow"}
 EMBEDDED = Path(__file__).resolve().parents[1] / "models"
 
@@ -84,7 +87,7 @@ class ModelInfo:
     """File name to SHA-256."""
     manifest: Mapping[str, Any]
     """All of `model.json`: `network`, `text_encoder` and `autoencoder` are the fields of their configs (the
-    last is None for a model that paints pixels)."""
+    last is None for a model that paints pixels); of a painter in one pass, `gan` and `text_encoder` are."""
 
     @property
     def sampling(self) -> Sampling:
@@ -99,6 +102,35 @@ class ModelInfo:
                 "Choose a model of the kind painter: `pictura models` lists them."
             )
         return self.advised
+
+    @property
+    def one_pass(self) -> bool:
+        """Whether it paints in one call of its network.
+
+        Raises:
+            ModelError: this is a part, which does not paint.
+        """
+        return self.sampling.solver == AT_ONCE
+
+    @property
+    def attends(self) -> bool:
+        """Whether it can say where it looked for each word."""
+        return bool(self.manifest.get("attention"))
+
+    def check_attention(self) -> None:
+        """Refuse to explain a model that does not attend to words.
+
+        Raises:
+            ConfigError: it does not; the message names those that do.
+        """
+        if not self.attends:
+            names = [model.name for model in find_models(on_broken=lambda _: None) if model.attends]
+            others = (
+                f"These do: {', '.join(names)}."
+                if names
+                else "Models of the family attngan do; none is here."
+            )
+            raise ConfigError(f"The model {self.name!r} does not say where it looks for each word. {others}")
 
     @property
     def deltas(self) -> tuple[str, ...]:

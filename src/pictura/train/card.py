@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pictura.store.models import AT_ONCE
+
 SAMPLES = "samples.png"
 """A sheet of pictures that the model painted, if there is one (`store.models.SHOWN`)."""
 
@@ -30,8 +32,6 @@ def model_card(
     Returns:
         Markdown.
     """
-    sampling = manifest["sampling"]
-    low, high = sampling["guidance_interval"]
     shapes = ", ".join(f"{w * manifest['factor']}x{h * manifest['factor']}" for h, w in manifest["grids"])
     blocks = [
         f"# {manifest['name']}",
@@ -42,8 +42,7 @@ def model_card(
         "## Training\n\n" + (training or "Not stated."),
         *([f"## Learnt from rewards\n\n{learnt}"] if learnt else []),
         "## Painting\n\n"
-        f"{sampling['num_steps']} steps of {sampling['solver']}, guidance {sampling['guidance_scale']:g} "
-        f"for t in [{low:g}, {high:g}], shift {sampling['shift']:g}. It paints at {shapes} pixels; "
+        f"{_way(manifest['sampling'])}. It paints at {shapes} pixels; "
         f"other sizes are scaled. It knows {len(words)} words, all in words.txt; "
         f"the commonest: {', '.join(words[:40])}.",
         "## Metrics\n\n"
@@ -52,6 +51,16 @@ def model_card(
         "## Files\n\n" + _list(f"{name}: sha256 `{digest}`" for name, digest in hashes.items()),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _way(sampling: Mapping[str, Any]) -> str:
+    if sampling["solver"] == AT_ONCE:
+        return "In one pass, without steps and guidance"
+    low, high = sampling["guidance_interval"]
+    return (
+        f"{sampling['num_steps']} steps of {sampling['solver']}, guidance {sampling['guidance_scale']:g} "
+        f"for t in [{low:g}, {high:g}], shift {sampling['shift']:g}"
+    )
 
 
 def part_card(manifest: Mapping[str, Any], hashes: Mapping[str, str], *, text: str, training: str) -> str:

@@ -1,6 +1,6 @@
 """Trained networks to a model folder that paints, with or without torch; checked before it appears.
 
-Runs of other tasks go on to what exports them, see `PARTS`.
+Runs of other tasks go on to what exports them, see `OTHERS`.
 
 In: networks, tokenizer, word list and what the card says. Out: the folder described in
 `store/models.py`: model.json, weights (fp16), four graphs without weights, tokenizer, words, card.
@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from pictura.core.errors import ConfigError, ModelError, TrainingError
@@ -26,20 +25,24 @@ from pictura.families.flow.backend import FlowParts, PixelSpace
 from pictura.families.flow.model import FlowConfig, FlowTransformer
 from pictura.runtime.onnx_backend import open_graph
 from pictura.sample.ode import check_solver
-from pictura.store.atomic import atomic_folder
 from pictura.store.models import ModelInfo, Sampling, read_model
-from pictura.store.weights import WEIGHTS, read_weights
+from pictura.store.weights import read_weights
 from pictura.train import checkpoint
-from pictura.train.card import SAMPLES, model_card
-from pictura.train.export_part import Provenance, check_place, manifest_head, to_fp16, write_manifest
+from pictura.train.export_painter import export_painter
+from pictura.train.export_part import Provenance
 from pictura.train.graphs import make_graphs
 from pictura.train.recipe import from_table
-from pictura.train.samples import sample_sheet
 
 TOLERANCE = 1e-4
 """Largest difference between torch and ONNX, relative to the largest number where that is above 1."""
-PARTS = {"clip": "pictura.train.export_clip:export_clip", "judge": "pictura.train.export_judge:export_judge"}
-"""Tasks whose runs become parts, and the function that writes the folder of one from a checkpoint."""
+OTHERS = {
+    "clip": "pictura.train.export_clip:export_clip",
+    "judge": "pictura.train.export_judge:export_judge",
+    "stackgan": "pictura.train.export_gan:export_gan",
+    "attngan": "pictura.train.export_gan:export_gan",
+    "dfgan": "pictura.train.export_gan:export_gan",
+}
+"""Tasks whose runs have no solver, and the function that writes a folder from a checkpoint of theirs."""
 
 
 def export_model(
@@ -80,38 +83,29 @@ def export_model(
         StorageError: the disk is full, or the place cannot be written or holds something else.
     """
     check_solver(sampling.solver)
-    check_place(folder, name)
     parts = FlowParts(network, text_encoder, autoencoder or PixelSpace())
     factor = autoencoder.config.factor if autoencoder else 1
     channels = autoencoder.config.image_channels if autoencoder else network.config.latent_channels
-    with atomic_folder(folder) as tmp:
-        (tmp / WEIGHTS).write_bytes(save(to_fp16(parts.state_dict())))
-        tokenizer.save(tmp / "tokenizer.json")
-        (tmp / "words.txt").write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
-        graphs = make_graphs(parts, factor=factor, image_channels=channels)
-        for graph_name, graph in graphs.items():
-            (tmp / f"{graph_name}.onnx").write_bytes(graph.content)
-        manifest: dict[str, Any] = {
-            **manifest_head(name, "flow", "painter", provenance),
+    return export_painter(
+        folder,
+        name=name,
+        family="flow",
+        tables={
             "network": dataclasses.asdict(network.config),
             "text_encoder": dataclasses.asdict(text_encoder.config),
             "autoencoder": dataclasses.asdict(autoencoder.config) if autoencoder else None,
-            "factor": factor,
-            "max_tokens": tokenizer.max_tokens,
-            "grids": [list(grid) for grid in grids],
-            "sampling": dataclasses.asdict(sampling),
-            "recipe": dict(provenance.recipe),
-            "graphs": {graph_name: list(graph.weights) for graph_name, graph in graphs.items()},
-        }
-        write_manifest(tmp, manifest)
-        verify_export(tmp)
-        if prompts:
-            sample_sheet([tmp], prompts).save(tmp / SAMPLES, optimize=True)
-        hashes = write_manifest(tmp, manifest)
-        card = model_card(manifest, hashes, training=provenance.training, words=words)
-        (tmp / "README.md").write_text(card, encoding="utf-8")
-        write_manifest(tmp, manifest)
-    return read_model(folder)
+        },
+        weights=parts.state_dict(),
+        tokenizer=tokenizer,
+        words=words,
+        graphs=make_graphs(parts, factor=factor, image_channels=channels),
+        grids=grids,
+        factor=factor,
+        sampling=sampling,
+        provenance=provenance,
+        prompts=prompts,
+        verify=verify_export,
+    )
 
 
 def export_checkpoint(
@@ -138,19 +132,19 @@ def export_checkpoint(
 
     Raises:
         TrainingError: there is no whole checkpoint, or it holds nothing that can be exported.
-        ConfigError: there is no such solver, or settings of sampling are given for a part.
+        ConfigError: there is no such solver, or settings of sampling are given for what has no steps.
     """
     found = checkpoint.find_latest(run)
     if found is None:
         raise TrainingError(f"{run} holds no checkpoint. Name the folder of a run, such as runs/default.")
     saved = checkpoint.load(found)
     task = saved.config.get("recipe", {}).get("task")
-    if task in PARTS:
+    if task in OTHERS:
         if sampling:
             raise ConfigError(
-                f"{found} holds a {task}, which does not paint: leave {', '.join(sampling)} out."
+                f"{found} holds a {task}, which does not paint by steps: leave {', '.join(sampling)} out."
             )
-        module, _, function = PARTS[task].partition(":")
+        module, _, function = OTHERS[task].partition(":")
         export = getattr(import_module(module), function)
         return export(found, folder, name=name, weights=weights, provenance=provenance)
     if "network" not in saved.config or weights not in saved.weights:

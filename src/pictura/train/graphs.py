@@ -5,7 +5,7 @@ Letters B batch, C channels, H W picture size, h w latent size, T text tokens, D
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import deepcopy
 from typing import Any, NamedTuple, TypeVar
 
@@ -131,12 +131,15 @@ def make_graphs(parts: FlowParts, *, factor: int, image_channels: int) -> dict[s
     return trace(tracings, set(parts.state_dict()))
 
 
-def trace(tracings: Mapping[str, Tracing], names: set[str]) -> dict[str, Graph]:
+def trace(
+    tracings: Mapping[str, Tracing], names: set[str], *, spare: Collection[str] = ()
+) -> dict[str, Graph]:
     """Export modules whose weights are distinct, see `with_distinct_weights`.
 
     Args:
         tracings: graph name to what is traced.
         names: of the weights; each must be used.
+        spare: names of those that need not be.
 
     Returns:
         Graph name to what was exported.
@@ -148,7 +151,7 @@ def trace(tracings: Mapping[str, Tracing], names: set[str]) -> dict[str, Graph]:
     graphs = {
         name: _strip(_export(one.module, one.inputs, one.shapes), names) for name, one in tracings.items()
     }
-    unused = names.difference(*(graph.weights for graph in graphs.values()))
+    unused = names.difference(spare, *(graph.weights for graph in graphs.values()))
     if unused:
         raise ModelError(f"No exported graph names these weights: {', '.join(sorted(unused))}.")
     return graphs
@@ -173,7 +176,8 @@ def _export(module: nn.Module, inputs: Mapping[str, Tensor], dynamic: dict[str, 
         ) from error
 
     names = set(module.state_dict())
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of packages that nobody needs here
+    for name in ("torch.onnx", "onnx_ir"):  # they tell of packages and passes that nobody needs here
+        logging.getLogger(name).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
@@ -188,19 +192,28 @@ def _export(module: nn.Module, inputs: Mapping[str, Tensor], dynamic: dict[str, 
         )
         if program is None:
             raise ModelError(f"torch exported no graph of {type(module).__name__}.")
-        # Folding would replace weights by their transposes, under names of its own.
+        # Folding would replace weights by their transposes, under names of its own, and fusing would put
+        # normalisations into filters; what comes from outside is not fused.
+        graph = program.model.graph
+        given = [value for name, value in graph.initializers.items() if name in names]
+        graph.inputs.extend(given)
         optimizer.optimize_ir(
             program.model,
             should_fold=lambda node: (
                 False if any(value is not None and value.name in names for value in node.inputs) else None
             ),
         )
+        for value in given:
+            graph.inputs.remove(value)
         return onnx_ir.serde.serialize_model(program.model)
 
 
 def _strip(proto: Any, names: set[str]) -> Graph:
-    """Take weights and remarks out of a graph; note which weights it wants."""
+    """Take weights, remarks and inputs that nothing reads out of a graph; note which weights it wants."""
     graph, used = proto.graph, []
+    read = {name for node in graph.node for name in node.input}
+    for unread in [one for one in graph.input if one.name not in read]:
+        graph.input.remove(unread)
     for tensor in graph.initializer:
         if tensor.name in names:
             dims, name, kind = list(tensor.dims), tensor.name, tensor.data_type
