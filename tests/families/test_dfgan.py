@@ -148,7 +148,7 @@ def test_the_paper_preset_is_the_released_network() -> None:
     assert counter.get_total_flops() / 1e9 == pytest.approx(14.4, rel=0.01)
 
 
-@pytest.mark.parametrize(("name", "side", "millions"), [("small", 64, 0.99), ("small-128", 128, 1.40)])
+@pytest.mark.parametrize(("name", "side", "millions"), [("small", 64, 0.99), ("small-128", 128, 1.02)])
 def test_the_small_presets_have_the_size_that_their_page_says(name: str, side: int, millions: float) -> None:
     with torch.device("meta"):
         model = DFGANGenerator(DFGANConfig(**get_preset(name)))
