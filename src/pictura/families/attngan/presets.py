@@ -9,7 +9,11 @@ from typing import Any
 from pictura.core.errors import ConfigError, did_you_mean
 
 _PAPER = {"image_channels": 3, "base_size": 64, "num_scales": 3}
+# Ours follow the code: its mean of the KL, K times weaker than the sum, leaves the sentence its say, and our
+# DAMSM learns better with its scores.
+_OURS = {"fidelity": "code"}
 _SMALL = {
+    **_OURS,
     "base_size": 32,
     "num_residual": 1,
     "noise_width": 32,
@@ -19,6 +23,7 @@ _SMALL = {
 
 PRESETS: dict[str, dict[str, Any]] = {
     "micro": {  # 0.02 M + 0.01 M, 0.003 GFLOP: tests, toy runs of seconds
+        **_OURS,
         "text_width": 16,
         "base_size": 8,
         "num_scales": 2,
