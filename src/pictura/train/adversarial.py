@@ -25,6 +25,9 @@ from pictura.train.optim import rate_factor
 from pictura.train.recipe import AdversarialSettings, Recipe
 from pictura.train.step import autocast, check_numbers, rng_of, set_rate
 
+RATES = ("training.learning_rate", "adversarial.discriminator_learning_rate")
+"""Settings of both optimisers, the generator's first."""
+
 
 class Adversarial:
     """Alternating updates of discriminators and generator (`train.step.Stepper`)."""
@@ -155,7 +158,7 @@ class Adversarial:
         weights = [weight for group in optimizer.param_groups for weight in group["params"]]
         average_gradients(weights, self.process)
         norm = nn.utils.clip_grad_norm_(weights, self.recipe.training.max_grad_norm)
-        check_numbers(number, loss.detach(), norm)
+        check_numbers(number, loss.detach(), norm, RATES[which])
         optimizer.step()
         return float(norm)
 

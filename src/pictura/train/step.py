@@ -100,8 +100,8 @@ def autocast(process: Process) -> contextlib.AbstractContextManager[Any]:
     return torch.autocast("cuda", torch.bfloat16) if on else contextlib.nullcontext()
 
 
-def check_numbers(number: int, loss: Tensor, grad_norm: Tensor) -> None:
-    """Refuse a step that would spoil the weights.
+def check_numbers(number: int, loss: Tensor, grad_norm: Tensor, rate: str = "training.learning_rate") -> None:
+    """Refuse a step that would spoil the weights; `rate` is the setting to lower.
 
     Raises:
         TrainingError: the loss or the gradient is not a number.
@@ -109,7 +109,7 @@ def check_numbers(number: int, loss: Tensor, grad_norm: Tensor) -> None:
     if not (torch.isfinite(loss) and torch.isfinite(grad_norm)):
         raise TrainingError(
             f"Step {number}: loss {loss.item():.3g} and gradient norm {grad_norm.item():.3g} must be "
-            f"numbers. Lower training.learning_rate and run again; earlier checkpoints are kept."
+            f"numbers. Lower {rate} and run again; earlier checkpoints are kept."
         )
 
 
