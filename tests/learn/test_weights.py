@@ -87,9 +87,16 @@ def test_voices_part_and_follow(policy: Policy) -> None:
     assert torch.equal(actors.reference(x_t, t, cond), start)
 
 
-def test_a_family_without_a_policy_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("family", "message"),
+    [
+        ("oil", r"'tiny' is of the family 'oil', which cannot learn from rewards. Families that can: flow"),
+        ("dfgan", r"cannot learn from rewards by itself.*\[\[critic.rewards\]\].*docs/algorithms/critic.md"),
+    ],
+)
+def test_a_family_without_a_policy_is_refused(tmp_path: Path, family: str, message: str) -> None:
     model = make_model(tmp_path / "tiny")
-    text = (model.path / "model.json").read_text().replace('"family": "flow"', '"family": "oil"')
+    text = (model.path / "model.json").read_text().replace('"family": "flow"', f'"family": "{family}"')
     (model.path / "model.json").write_text(text)
-    with pytest.raises(ConfigError, match=r"'tiny' is of the family 'oil', which cannot learn from rewards"):
+    with pytest.raises(ConfigError, match=message):
         load_policy(read_model(model.path), CPU)

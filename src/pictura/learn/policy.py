@@ -15,6 +15,7 @@ from pictura.core.errors import ConfigError
 from pictura.core.registry import Registry
 from pictura.core.types import Conditioning
 from pictura.store.models import AS_LEARNT, ModelInfo
+from pictura.train.recipe import STEPPERS
 
 POLICIES = Registry(
     "family that learns from rewards",
@@ -52,6 +53,12 @@ def load_policy(model: ModelInfo, device: torch.device, *, strength: float = AS_
         ConfigError: its family has no policy.
         ModelError: the model is damaged.
     """
+    if model.family in STEPPERS:
+        raise ConfigError(
+            f"The model {model.name!r} is of the family {model.family!r}, which cannot learn from rewards by "
+            f"itself: it paints in one step, and its discriminators must go on. Give its recipe for "
+            f"'pictura train' a [[critic.rewards]] table, see docs/algorithms/critic.md."
+        )
     if model.family not in set(POLICIES):
         known = ", ".join(sorted(POLICIES))
         raise ConfigError(
