@@ -252,9 +252,21 @@ def test_a_resumed_run_is_the_run_that_never_stopped(root: Path, surrogate: bool
     assert not any(name.startswith("surrogate.") for name in parts.averages["ema_long"].weights)
 
 
+@pytest.mark.parametrize("before", [False, True])
+def test_a_run_may_get_a_surrogate_on_its_way_or_lose_it(root: Path, before: bool) -> None:
+    first = run(recipe_of(f"change-{before}", 1, surrogate=before), root)
+    first.train()
+    second = run(recipe_of(f"change-{before}", 2, surrogate=not before), root)
+    assert second.step == 1
+    mine, theirs = first.module.state_dict(), second.module.state_dict()
+    assert any(name.startswith("surrogate.") for name in theirs) == (not before)
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine if name in theirs)
+    second.train()
+    assert second.step == 2
+
+
 def test_another_run_starts_from_one_with_a_surrogate(root: Path) -> None:
-    recipe = recipe_of("first", 1, surrogate=True)
-    run(recipe, root).train()
+    run(recipe_of("first", 1, surrogate=True), root).train()
     second = make_recipe(
         task="dfgan",
         name="second",

@@ -24,7 +24,7 @@ from pictura.reward.types import Reward, Scores
 from pictura.train.distributed import Process, gathered
 from pictura.train.gan import GanTask
 from pictura.train.recipe import CriticSettings, Recipe
-from pictura.train.surrogate import Surrogate
+from pictura.train.surrogate import Surrogate, leave_out_surrogate
 
 _NEEDS = (
     "has no gradient that reaches the pictures. Set critic.surrogate = true, to learn from a network that "
@@ -115,7 +115,7 @@ class Critic:
 
         # 3. Followed only while it sees.
         sees = told["surrogate_correlation"] >= self.settings.floor
-        followed = sees and number >= self.settings.warmup_steps
+        followed = sees and int(surrogate.lessons) > self.settings.warmup_steps
         told["surrogate_followed"] = float(followed)
         if not followed or not self.settings.weight:
             return torch.zeros(len(seen), device=seen.device), told
@@ -133,6 +133,7 @@ class Critic:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
+        surrogate.lessons += 1
         return float(loss.detach())
 
     def _said(self, scores: Scores, number: int) -> dict[str, float]:
@@ -164,13 +165,14 @@ def build_critic(recipe: Recipe, task: GanTask, process: Process) -> Critic | No
     Raises:
         ConfigError: a setting is wrong, or the reward needs a surrogate.
     """
-    settings = recipe.critic
+    settings, surrogate = recipe.critic, None
+    module: Any = task.module
+    if not (settings.rewards and settings.surrogate):
+        leave_out_surrogate(module)
     if not settings.rewards:
         return None
     reward = make_reward(settings.rewards, str(process.device))
-    surrogate: Surrogate | None = None
     if settings.surrogate:
-        module: Any = task.module
         surrogate = Surrogate(
             module.generator.sizes[-1], module.generator.config.text_width, settings.memory
         ).to(process.device)

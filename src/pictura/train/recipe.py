@@ -204,7 +204,7 @@ class CriticSettings:
     floor: float = 0.5
     """Follow the surrogate only while its guesses correlate at least this much with the newest answers."""
     warmup_steps: int = 100
-    """Steps before the surrogate is followed."""
+    """Steps that the surrogate learns before it is followed."""
 
     def __post_init__(self) -> None:
         for name in ("weight", "surrogate_learning_rate"):

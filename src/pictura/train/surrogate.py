@@ -12,6 +12,7 @@ Units   pictures in [0, 1] on light grey; rewards and guesses in the reward's ow
 
 import itertools
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,8 @@ class Surrogate(nn.Module):
     """(M,) what was guessed before."""
     count: Tensor
     """() how many answers there ever were; the newest overwrite the oldest."""
+    lessons: Tensor
+    """() how many steps it has learnt."""
 
     def __init__(self, side: int, text_width: int, memory: int) -> None:
         super().__init__()
@@ -55,6 +58,8 @@ class Surrogate(nn.Module):
         self.register_buffer("rewards", torch.zeros(memory))
         self.register_buffer("guesses", torch.zeros(memory))
         self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("lessons", torch.zeros((), dtype=torch.int64))
+        self.register_load_state_dict_pre_hook(_begin_where_there_was_none)  # type: ignore[no-untyped-call]
 
     def forward(self, pictures: Tensor, sentences: Tensor) -> Tensor:
         """Guess the rewards of pictures (B, 3, S, S) and sentences (B, D): (B,)."""
@@ -107,3 +112,19 @@ class Surrogate(nn.Module):
         if len(known) < 2:
             return torch.zeros_like(self.rewards[0]), torch.ones_like(self.rewards[0])
         return known.mean(), known.std(correction=0).clamp_min(_LEAST_STD)
+
+
+def _begin_where_there_was_none(surrogate: Surrogate, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+    """A run that gets a surrogate on its way goes on with a new one."""
+    if not any(name.startswith(prefix) for name in state):
+        state.update({prefix + name: value for name, value in surrogate.state_dict().items()})
+
+
+def leave_out_surrogate(module: nn.Module) -> None:
+    """Let `module`, which has none, take over the state of one that had: a run that goes on without."""
+
+    def drop(module: nn.Module, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        for name in [name for name in state if name.startswith(f"{prefix}surrogate.")]:
+            del state[name]
+
+    module.register_load_state_dict_pre_hook(drop)
