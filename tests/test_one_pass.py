@@ -114,11 +114,10 @@ def test_prompts_that_cannot_be_painted_are_refused(painter: Painter) -> None:
 
 
 def test_words_are_explained_over_the_picture(painter: Painter) -> None:
-    prompt = "A red xylophone, on white"
-    sheet = np.asarray(painter.explain(prompt, seed=3, size=(64, 64)))
+    (picture,) = painter.paint("A red xylophone, on white", seed=3, num_images=1, size=(64, 64))
+    sheet = np.asarray(painter.explain(picture))
     cell, gap = 64 + 11, 2  # a picture and its line of words; 1/32 of the longer side, 75
     assert sheet.shape == (cell + 2 * gap, 6 * (64 + gap) + gap, 3)  # the picture and five words
-    (picture,) = painter.paint(prompt, seed=3, num_images=1, size=(64, 64))
     shown = Image.alpha_composite(Image.new("RGBA", (64, 64), "white"), picture.image).convert("RGB")
     np.testing.assert_array_equal(sheet[gap : gap + 64, gap : gap + 64], np.asarray(shown))
 
@@ -134,16 +133,23 @@ def test_attention_of_a_words_tokens_is_summed(painter: Painter) -> None:
 
 
 def test_a_model_that_does_not_attend_names_those_that_do(
-    tiny_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    painter: Painter, tiny_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (picture,) = painter.paint(PROMPT, num_images=1)
     with pytest.raises(
         ConfigError, match=r"^The model 'stackgan' does not say where it looks .* These do: attngan\.$"
     ):
-        pictura.load("stackgan").explain(PROMPT, seed=1)
+        pictura.load("stackgan").explain(picture)
     monkeypatch.setenv("PICTURA_HOME", str(tmp_path))
     flow = pictura.load(tiny_home / "models" / "tiny")
     with pytest.raises(ConfigError, match=r"^The model 'tiny' .* of the family attngan do; none is here\.$"):
-        flow.explain(PROMPT, seed=1)
+        flow.explain(picture)
+
+
+def test_a_model_explains_only_its_own_pictures(painter: Painter) -> None:
+    (other,) = pictura.load("stackgan", device="cpu").paint(PROMPT, num_images=1)
+    with pytest.raises(ConfigError, match=r"'attngan' explains its own pictures; this one is by 'stackgan'"):
+        painter.explain(other)
 
 
 PAINT_WITHOUT_TORCH = """
@@ -152,8 +158,9 @@ for name in ("torch", "onnx", "onnxscript", "pyarrow"):
     sys.modules[name] = None  # as if it were not installed
 import pictura
 painter = pictura.load("attngan")
-painter.paint("a red fox", seed=1, num_images=1)[0].save(sys.argv[1])
-painter.explain("a red fox", seed=1)
+(picture,) = painter.paint("a red fox", seed=1, num_images=1)
+picture.save(sys.argv[1])
+painter.explain(picture)
 assert not [name for name in sys.modules if name.startswith(("torch.", "pictura.families", "pictura.nn"))]
 """
 

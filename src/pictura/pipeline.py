@@ -173,30 +173,25 @@ class Painter:
             )
         return found
 
-    def explain(
-        self, prompt: str, *, seed: int, index: int = 0, size: tuple[int, int] = DEFAULT_SIZE
-    ) -> Image.Image:
-        """Show where the model looked for each word of a prompt.
-
-        Args:
-            prompt: what was painted.
-            seed: of the picture.
-            index: its number among those of the seed.
-            size: (width, height) of a cell, as in `paint`.
+    def explain(self, picture: Picture) -> Image.Image:
+        """Show where the model looked for each word of a picture that it painted.
 
         Returns:
             RGB: the picture, then for each word the picture again, lit by how much each place attends to the
             word, brightest where most; below it the word, and the most attention that a place gives it.
 
         Raises:
-            ConfigError: the model does not attend to words.
-            PromptError, SizeError: as `paint`.
+            ConfigError: the model does not attend to words, or another one painted the picture.
         """
         self.model.check_attention()
-        (picture,) = self.paint(prompt, num_images=1, first=index, seed=seed, size=size)
-        attention = self._pass(self._read(prompt), seed, index).attention
+        if picture.model_hash != self.model.hash:
+            raise ConfigError(
+                f"The model {self.model.name!r} explains its own pictures; this one is by {picture.model!r}."
+            )
+        attention = self._pass(self._read(picture.prompt), picture.seed, picture.index).attention
         assert attention is not None  # the folder says that there is one
-        words = [(word, attention[0, places].sum(axis=0)) for word, places in self._tokenizer.places(prompt)]
+        places = self._tokenizer.places(picture.prompt)
+        words = [(word, attention[0, tokens].sum(axis=0)) for word, tokens in places]
         return word_sheet(on_white(picture.image), words)
 
     def _paint(

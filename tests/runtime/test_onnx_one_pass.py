@@ -38,13 +38,13 @@ def run(backend: OnePassBackend, token_ids: list[int]) -> OnePass:
 def test_onnx_and_torch_agree(model: ModelInfo, num_tokens: int) -> None:
     token_ids = [1, *range(40, 39 + num_tokens)]
     mine, theirs = run(OnnxOnePass(model, num_threads=1), token_ids), run(on_torch(model), token_ids)
-    np.testing.assert_allclose(mine.images, theirs.images, atol=1e-5)
+    np.testing.assert_allclose(mine.images, theirs.images, atol=1e-4)
     assert mine.images.shape == (3, 4, 16, 16)
     assert mine.images.std() > 0.05
     assert (mine.attention is None) == (theirs.attention is None) == (model.family == "stackgan")
     if mine.attention is not None and theirs.attention is not None:
         assert mine.attention.shape == (3, num_tokens, 8, 8)
-        np.testing.assert_allclose(mine.attention, theirs.attention, atol=1e-5)
+        np.testing.assert_allclose(mine.attention, theirs.attention, atol=1e-4)
         np.testing.assert_allclose(mine.attention.sum(axis=1), 1, atol=1e-5)
 
 

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -16,6 +16,8 @@ from pictura.store.atomic import scratch_folder
 from pictura.store.models import AS_LEARNT
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from pictura.pipeline import Picture
 
 Format = Literal["png", "webp", "jpeg"]
@@ -54,6 +56,9 @@ def command(
     format_: Annotated[Format, typer.Option("--format", help="File format; jpeg is laid on white.")] = "png",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     no_grid: Annotated[bool, typer.Option("--no-grid", help="Write no grid.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="One more picture: where the model looked for each word.")
+    ] = False,
     again: Annotated[
         Path | None, typer.Option("--from", help="Paint again what this picture's metadata says.")
     ] = None,
@@ -69,25 +74,32 @@ def command(
     chosen = {name: value for name, value in choices.items() if value is not None}
     if (prompt is None) == (again is None):
         raise PromptError("`pictura imagine` needs a PROMPT, or --from PICTURE; it got neither or both.")
-    if again is not None and (chosen or model is not None or strength is not None):
+    if again is not None and (chosen or explain or model is not None or strength is not None):
         raise ConfigError("--from paints with the settings of that picture; leave the other settings out.")
 
-    from pictura import load, repaint  # heavy: numpy, onnxruntime
+    from pictura import grid, load, repaint  # heavy: numpy, onnxruntime
 
     start = time.perf_counter()
     with output_folder(out) as folder:
         notices: list[str] = []
+        sheets: dict[str, Image] = {}
         with _progress() as on_step:
             if prompt is None:
                 pictures = [repaint(str(again), device=device, on_step=on_step)]
             else:
                 chosen_strength = AS_LEARNT if strength is None else strength
                 painter = load(model or "default", device=device, strength=chosen_strength)
+                if explain:
+                    painter.model.check_attention()
                 pictures = painter.paint(prompt, on_step=on_step, **chosen)
                 notices = painter.notices(prompt)
+                if explain:
+                    sheets["explain"] = painter.explain(pictures[0])
+        if len(pictures) > 1 and not no_grid:
+            sheets["grid"] = grid(pictures)
         stem = free_stem(out, f"{slug(pictures[0].prompt)}-{pictures[0].seed}")
-        names = _write(pictures, folder, stem, format_, with_grid=not no_grid)
-    result = _describe(pictures, [out / name for name in names], time.perf_counter() - start, notices)
+        names = _write(pictures, sheets, folder / stem, format_)
+    result = _describe(pictures, names, out, time.perf_counter() - start, notices)
     if as_json:
         typer.echo(json.dumps(result))
     else:
@@ -148,19 +160,16 @@ def output_folder(out: Path) -> Iterator[Path]:
 
 
 def _write(
-    pictures: Sequence["Picture"], folder: Path, stem: str, format_: Format, *, with_grid: bool
-) -> list[str]:
-    """Write every picture and, of two or more, the grid; return the file names."""
-    suffix = _SUFFIX[format_]
-    names = []
-    for picture in pictures:
-        names.append(f"{stem}-{picture.index + 1}{suffix}")
-        picture.save(folder / names[-1], format=format_)
-    if with_grid and len(pictures) > 1:
-        from pictura import grid
-
-        names.append(f"{stem}-grid{suffix}")
-        grid(pictures).save(folder / names[-1], format=format_)
+    pictures: Sequence["Picture"], sheets: Mapping[str, "Image"], stem: Path, format_: Format
+) -> dict[str, str]:
+    """Write every picture and every sheet; return what each is (a number or a name) and its file name."""
+    names = {}
+    for one in pictures:
+        names[str(one.index + 1)] = f"{stem.name}-{one.index + 1}{_SUFFIX[format_]}"
+        one.save(stem.with_name(names[str(one.index + 1)]), format=format_)
+    for kind, sheet in sheets.items():
+        names[kind] = f"{stem.name}-{kind}{_SUFFIX[format_]}"
+        sheet.save(stem.with_name(names[kind]), format=format_)
     return names
 
 
@@ -182,16 +191,22 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
 
 
 def _describe(
-    pictures: Sequence["Picture"], paths: Sequence[Path], elapsed_s: float, notices: Sequence[str]
+    pictures: Sequence["Picture"],
+    names: Mapping[str, str],
+    out: Path,
+    elapsed_s: float,
+    notices: Sequence[str],
 ) -> dict[str, Any]:
     first = pictures[0]
+    paths = {kind: str(out / name) for kind, name in names.items()}
     return {
         "prompt": first.prompt,
         "seed": first.seed,
         "model": first.model,
         "settings": first.settings,
-        "pictures": [str(path) for path in paths[: len(pictures)]],
-        "grid": str(paths[-1]) if len(paths) > len(pictures) else None,
+        "pictures": [path for kind, path in paths.items() if kind.isdigit()],
+        "grid": paths.get("grid"),
+        "explain": paths.get("explain"),
         "elapsed_s": round(elapsed_s, 2),
         "notices": list(notices),
     }
@@ -201,7 +216,7 @@ def _tell(result: dict[str, Any]) -> None:
     """Tell a person: notices on stderr, then one path a line, then seed, seconds and scaling."""
     for notice in result["notices"]:
         typer.echo(f"Note: {notice}", err=True)
-    paths = [*result["pictures"], *([result["grid"]] if result["grid"] else [])]
+    paths = [*result["pictures"], *(result[kind] for kind in ("grid", "explain") if result[kind])]
     settings = result["settings"]
     facts = [f"seed {result['seed']}", f"{result['elapsed_s']:.1f} s", f"model {result['model']}"]
     if settings.get("strength", AS_LEARNT) != AS_LEARNT:
