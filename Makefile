@@ -40,6 +40,7 @@ soak: .venv/dev ## the long proofs; write their result into docs/reliability.md
 bench: .venv/dev ## measure this machine and write docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.paint --write
 	@$(BIN)/python -m benchmarks.train --write
+	@$(BIN)/python -m benchmarks.gan --write
 
 docs: .venv/dev ## write docs/cli.md from the commands themselves
 	@$(BIN)/python docs/write_cli.py
