@@ -37,6 +37,26 @@ def test_long_captions_are_cut_but_counted_whole() -> None:
     assert TOKENIZER.count(text) > 12
 
 
+@settings(deadline=None)
+@given(st.text(max_size=40), st.integers(1, 60))
+def test_every_token_but_the_first_has_a_word(text: str, max_tokens: int) -> None:
+    tokenizer = Tokenizer.from_text(TOKENIZER.to_text(), max_tokens=max_tokens)
+    found = tokenizer.places(text)
+    told = [place for _, places in found for place in places]
+    assert told == list(range(1, len(tokenizer.encode(text))))
+    words = normalise(text).split(" ")
+    assert [word for word, _ in found] == words[: len(found)]
+
+
+def test_a_words_tokens_say_the_word() -> None:
+    ids = TOKENIZER.encode("a red xyz, ox")
+    said = [
+        (word, TOKENIZER.decode([ids[i] for i in at]).strip())
+        for word, at in TOKENIZER.places("a red xyz, ox")
+    ]
+    assert said == [("a", "a"), ("red", "red"), ("xyz,", "xyz,"), ("ox", "ox")]
+
+
 def test_a_batch_is_padded_to_its_longest() -> None:
     ids, mask = TOKENIZER.batch(["", "a red fox"])
     assert ids.dtype == np.int64

@@ -3,7 +3,6 @@
 Units   pixels; attention in [0, 1].
 """
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,10 +11,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 _CAPTION = 11 / 64
 """Height of a line of words, as a share of a picture's longer side."""
-_SMALLEST = 6
+_SMALLEST = 4
 _DARKEST = 0.12
 """How bright a place is that does not attend at all."""
-_ONE_ROW = 6
+_MOST_COLUMNS = 7
 
 
 def sheet(pictures: Sequence[Image.Image], *, columns: int | None = None) -> Image.Image:
@@ -54,8 +53,8 @@ def word_sheet(picture: Image.Image, words: Sequence[tuple[str, NDArray[np.float
         most = float(attention_hw.max())
         lit = _lit(picture, attention_hw / max(most, 1e-9))
         cells.append(_captioned(lit, f"{word} {most:.0%}"))
-    num = len(cells)
-    return sheet(cells, columns=num if num <= _ONE_ROW else math.ceil(math.sqrt(2 * num)))
+    rows = -(-len(cells) // _MOST_COLUMNS)
+    return sheet(cells, columns=-(-len(cells) // rows))
 
 
 def _lit(picture: Image.Image, light_hw: NDArray[np.float32]) -> Image.Image:
@@ -71,7 +70,7 @@ def _captioned(picture: Image.Image, words: str) -> Image.Image:
     cell = Image.new("RGB", (width, height + line), "white")
     cell.paste(picture, (0, 0))
     draw, size = ImageDraw.Draw(cell), 0.7 * line
-    while draw.textlength(words, ImageFont.load_default(size)) > width and size > _SMALLEST:
+    while draw.textlength(words, ImageFont.load_default(size)) > 0.95 * width and size > _SMALLEST:
         size -= 1
     draw.text((width / 2, height + line / 2), words, "black", ImageFont.load_default(size), anchor="mm")
     return cell
