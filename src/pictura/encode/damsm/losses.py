@@ -6,7 +6,7 @@
     score  = log of the sum over words of exp(gamma2 * cos(c, word)), with the root 1 / gamma2 in the paper
     loss   = cross-entropy of the true one by gamma3 * score; beside it the same by cos(sentence, whole)
 
-Source  Xu et al. 2018, AttnGAN (arXiv:1711.10485), equations 7 to 13, and the authors' code, which differs
+Source  Xu et al. 2018, AttnGAN (arXiv:1711.10485), section 3.2, and the authors' code, which differs
         from it: `MatchSettings.of("code")`. Differs: all pairs of a batch at once, and a
         cross-entropy for each.
 Letters M pictures, N captions, B of both where they belong together, T text tokens, R regions, D width.

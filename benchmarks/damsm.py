@@ -1,0 +1,116 @@
+"""How well a DAMSM tells captions apart, on scenes of test glyphs, which nobody ever learns from.
+
+    python -m benchmarks.damsm NAME=RUN [NAME=RUN …] [--each 200] [--json FILE]
+
+The tables are those of `benchmarks.clip`, of the cosine of sentence and whole picture, which is how AttnGAN's
+R-precision is taken. Beside them its 95 % interval, the same by word scores, and the speed of one thread.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.clip import KINDS, SEED, draw, measure, pictures_per_second
+from benchmarks.report import machine, table
+from pictura.core.types import Conditioning
+from pictura.data.contrast import ASPECTS
+from pictura.encode.damsm.losses import MatchSettings, word_scores
+from pictura.encode.damsm.model import Damsm, Look
+from pictura.encode.tokenizer import Tokenizer
+from pictura.evaluate.damsm import circular_r_precision, embed
+from pictura.train.damsm import damsm_of
+from pictura.train.start import read_start
+
+
+class Wholes:
+    """A DAMSM as `benchmarks.clip` asks a CLIP: unit vectors of wholes and sentences."""
+
+    def __init__(self, damsm: Damsm, tokenizer: Tokenizer) -> None:
+        self.damsm, self.tokenizer = damsm.eval().requires_grad_(False), tokenizer
+
+    def embed_images(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, D) of length 1."""
+        return _unit(embed(self.damsm, self.tokenizer, images, [""])[0])
+
+    def embed_text(self, captions: list[str]) -> NDArray[np.float32]:
+        """(N, D) of length 1."""
+        blank = np.zeros((1, 3, 64, 64), dtype=np.float32)
+        return _unit(embed(self.damsm, self.tokenizer, blank, captions)[1])
+
+
+def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
+
+
+def _seen(model: Wholes, images: NDArray[np.float32]) -> Look:
+    parts = [model.damsm.look(torch.from_numpy(images[i : i + 128])) for i in range(0, len(images), 128)]
+    return Look(torch.cat([p.regions for p in parts]), torch.cat([p.whole for p in parts]))
+
+
+@torch.no_grad()
+def by_words(model: Wholes, captions: list[str], images: NDArray[np.float32]) -> float:
+    """R-precision in percent where word scores choose, the true caption among 99 others."""
+    rng, hits = np.random.default_rng(SEED), 0
+    kinds, own_N = np.unique(captions, return_inverse=True)
+    look = _seen(model, images)
+    cond = model.damsm.read(*map(torch.from_numpy, model.tokenizer.batch(kinds.tolist())))
+    for i, own in enumerate(own_N):
+        others = rng.choice(len(kinds) - 1, 99, replace=False)
+        choice = [own, *(others + (others >= own))]
+        offered = Conditioning(tokens=cond.tokens[choice], mask=cond.mask[choice])
+        one = Look(look.regions[i : i + 1], look.whole[i : i + 1])
+        hits += int(word_scores(one, offered, MatchSettings.of("code")).argmax()) == 0
+    return 100 * hits / len(captions)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("models", nargs="+", metavar="NAME=RUN")
+    parser.add_argument("--each", type=int, default=200, help="scenes of each kind")
+    parser.add_argument("--pack", type=Path, default=Path(__file__).parents[2] / "shared/data/glyphs")
+    parser.add_argument("--cache", type=Path, help="folder in which the resized pack is kept")
+    parser.add_argument("--json", type=Path, help="also write the numbers here")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    scenes, images = draw(options.pack, options.cache, options.each)
+    captions = [scene.caption for scene in scenes]
+    found: dict[str, dict[str, Any]] = {}
+    print(f"{machine()}. {len(scenes)} scenes of test glyphs, {options.each} of each kind.\n")
+    for name, _, run in (m.partition("=") for m in options.models):
+        model = Wholes(*damsm_of(read_start(run, Path.cwd()), 64))
+        found[name] = measure(model, scenes, images)  # type: ignore[arg-type]  # it asks for no more
+        rng = np.random.default_rng(SEED)
+        circular = circular_r_precision(model.damsm, model.tokenizer, images, captions, rng)
+        low, high = 100 * circular.interval.low, 100 * circular.interval.high
+        found[name] |= {"interval": [round(low, 1), round(high, 1)], "hash": circular.hash}
+        found[name]["by_words"] = round(by_words(model, captions, images), 1)
+        speed = pictures_per_second(model, images)  # type: ignore[arg-type]
+        print(
+            f"{name}: {circular.name} {100 * circular.interval.value:.1f} % ({low:.1f} to {high:.1f}); "
+            f"by words {found[name]['by_words']} %; {speed:.0f} pictures/s.\n"
+        )
+    names = list(found)
+    rows = [
+        [kind, *(f"{found[n]['r_precision'][kind]:.1f}" for n in names)]
+        + [found[n]["r_precision_own_kind"].get(kind, "") for n in names]
+        for kind in ("every kind", *KINDS)
+    ]
+    print(table(["R-precision, %", *names, *(f"{name}, among its kind" for name in names)], rows), "\n")
+    rows = [
+        [aspect, found[names[0]]["pairs_n"][aspect], *(f"{found[n]['pairs'][aspect]:.1f}" for n in names)]
+        for aspect in ASPECTS
+    ]
+    print(table(["wrong in, %", "pairs", *names], rows))
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
