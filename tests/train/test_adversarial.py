@@ -210,7 +210,7 @@ with join("cpu", threads=1) as process:
 
     # One process alone would stop; together they are healthy, and then both are not.
     alarms = Alarms(AdversarialSettings(alarm_steps=1), process)
-    numbers = {"discriminator_right": 0.5, "generator_16": 1.0}
+    numbers = {"discriminator_right": 0.5, "generator_16": 1.0, "discriminator_16": 1.0}
     alarms.look(0, {**numbers, "diversity": 0.0 if process.leads else 0.3})
     try:
         alarms.look(1, {**numbers, "diversity": 0.0 if process.leads else 0.18})
