@@ -12,15 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from typing import Any
 
 import torch
 
 from benchmarks.report import machine, table, write_section
-from pictura.core.types import Backend
-from pictura.families.flow.backend import TorchBackend
 from pictura.pipeline import Painter
-from pictura.runtime.onnx_backend import OnnxBackend
+from pictura.runtime.open import TORCH_BACKENDS, open_on_cpu
 from pictura.store.models import ModelInfo, resolve
 
 PROMPT = "a red apple"
@@ -44,7 +42,7 @@ def cold_start(model: str, num_images: int) -> tuple[float, float]:
     return seconds, usage.ru_maxrss / 1024
 
 
-def seconds_to_paint(model: ModelInfo, backends: dict[str, Backend], turns: int) -> dict[str, float]:
+def seconds_to_paint(model: ModelInfo, backends: dict[str, Any], turns: int) -> dict[str, float]:
     """Best seconds of `turns` turns per backend, all painting the same pictures."""
     painters = {name: Painter(model, backend) for name, backend in backends.items()}
     best = dict.fromkeys(painters, float("inf"))
@@ -57,17 +55,29 @@ def seconds_to_paint(model: ModelInfo, backends: dict[str, Backend], turns: int)
     return best
 
 
-def build_backends(model: ModelInfo) -> dict[str, Backend]:
+def build_backends(model: ModelInfo) -> dict[str, Any]:
     """ONNX Runtime, and torch on every device that is here."""
-    onnx = OnnxBackend(model)
+    onnx: Any = open_on_cpu(model)
     torch.set_num_threads(onnx.num_threads)
-    made: dict[str, Callable[[], Backend]] = {"torch eager, cpu": lambda: TorchBackend(model, device="cpu")}
-    if torch.cuda.is_available():
-        made["torch bf16, cuda"] = lambda: TorchBackend(model, device="cuda")
-    return {
+    on_torch = TORCH_BACKENDS.get(model.family)
+    backends = {
         f"ONNX Runtime, {onnx.num_threads} threads": onnx,
-        **{name: make() for name, make in made.items()},
+        "torch eager, cpu": on_torch(model, device="cpu"),
     }
+    if torch.cuda.is_available():
+        backends[f"torch {'fp32' if model.one_pass else 'bf16'}, cuda"] = on_torch(model, device="cuda")
+    return backends
+
+
+def way(model: ModelInfo) -> str:
+    """How it paints, in words."""
+    if model.one_pass:
+        return "in one pass"
+    sampling = model.sampling
+    return (
+        f"{sampling.num_steps} steps of {sampling.solver}, guidance {sampling.guidance_scale} within "
+        f"{sampling.guidance_interval}"
+    )
 
 
 def main() -> None:
@@ -82,13 +92,11 @@ def main() -> None:
     best = seconds_to_paint(model, build_backends(model), args.turns)
     reference = next(iter(best.values()))
     rows = [
-        [name, f"{NUM_IMAGES / seconds:.2f}", f"{seconds:.2f}", f"{reference / seconds:.2f}x"]
+        [name, f"{NUM_IMAGES / seconds:.3g}", f"{seconds:.3g}", f"{reference / seconds:.2f}x"]
         for name, seconds in best.items()
     ]
-    sampling = model.sampling
     text = (
-        f"`python -m benchmarks.paint`. Model `{model.name}`, {model.size_mb} MB, {sampling.num_steps} steps "
-        f"of {sampling.solver}, guidance {sampling.guidance_scale} within {sampling.guidance_interval}.\n"
+        f"`python -m benchmarks.paint`. Model `{model.name}`, {model.size_mb} MB, {way(model)}.\n"
         f"Machine: {machine()}.\n\n"
         + table(["backend", "pictures/s", f"s for {NUM_IMAGES}", "speed"], rows)
         + "\n\n"
@@ -99,7 +107,7 @@ def main() -> None:
     )
     print(text)
     if args.write:
-        write_section("Painting", text)
+        write_section(f"Painting with {model.family}" if model.one_pass else "Painting", text)
 
 
 if __name__ == "__main__":
