@@ -1,8 +1,9 @@
 """When adversarial training is lost: numbers of each step in, an end with advice out.
 
 Discriminators that are right about everything are no fault by themselves. Of 8 pictures learnt by heart they
-knew all for 600 of 800 steps, the generator's loss rose by half, and yet it went on learning (measured): as long as
-a discriminator has a loss to speak of, what it teaches changes. The run is lost when even the weakest has none.
+knew all for 600 of 800 steps while the generator's loss rose by half, and yet it went on learning (measured):
+as long as a discriminator has a loss to speak of, what it teaches changes. The run is lost when even the
+weakest has none.
 """
 
 from collections import deque
