@@ -1,9 +1,10 @@
 """How well a DAMSM tells captions apart, on scenes of test glyphs, which nobody ever learns from.
 
-    python -m benchmarks.damsm NAME=RUN [NAME=RUN …] [--each 200] [--json FILE]
+    python -m benchmarks.damsm NAME=RUN [NAME=RUN …] [--painter NAME=RUN …] [--each 200] [--json FILE]
 
-The tables are those of `benchmarks.clip`, of the cosine of sentence and whole picture, which is how AttnGAN's
-R-precision is taken. Beside them its 95 % interval, the same by word scores, and the speed of one thread.
+The tables are those of `benchmarks.clip`, of the cosine of sentence and whole picture, as AttnGAN takes its
+R-precision. Beside them its 95 % interval, the same by word scores, and the speed of one thread. With painters
+of adversarial runs, also that of what they paint for every fourth caption, by the first DAMSM: circular.
 """
 
 import argparse
@@ -17,14 +18,17 @@ from numpy.typing import NDArray
 
 from benchmarks.clip import KINDS, SEED, draw, measure, pictures_per_second
 from benchmarks.report import machine, table
+from pictura.core.images import on_background
 from pictura.core.types import Conditioning
 from pictura.data.contrast import ASPECTS
 from pictura.encode.damsm.losses import MatchSettings, word_scores
 from pictura.encode.damsm.model import Damsm, Look
+from pictura.encode.damsm.painter import make_parts
 from pictura.encode.tokenizer import Tokenizer
 from pictura.evaluate.damsm import circular_r_precision, embed
 from pictura.train.damsm import damsm_of
-from pictura.train.start import read_start
+from pictura.train.gan import FAMILIES
+from pictura.train.start import read_start, tokenizer_of
 
 
 class Wholes:
@@ -68,11 +72,30 @@ def by_words(model: Wholes, captions: list[str], images: NDArray[np.float32]) ->
     return 100 * hits / len(captions)
 
 
+@torch.no_grad()
+def painted(run: str, captions: list[str]) -> NDArray[np.float32]:
+    """What the long average of an adversarial run paints, one picture for each caption, on light grey."""
+    start = read_start(run, Path.cwd())
+    family = FAMILIES.get(start.config["recipe"]["task"])
+    parts = make_parts(family, start.config, where=run)
+    parts.load_state_dict({k: v for k, v in start.weights.items() if k in parts.state_dict()})
+    parts.eval()
+    tokenizer = tokenizer_of(start, start.config["max_tokens"])
+    noise = np.random.default_rng(SEED).standard_normal((len(captions), parts.generator.noise_size))
+    rows = []
+    for i in range(0, len(captions), 64):
+        cond = parts.text_encoder(*map(torch.from_numpy, tokenizer.batch(captions[i : i + 64])))
+        images = parts.paint(torch.from_numpy(noise[i : i + 64].astype(np.float32)), cond).images
+        rows.append(np.asarray(on_background(images)))
+    return np.concatenate(rows).clip(0, 1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("models", nargs="+", metavar="NAME=RUN")
+    parser.add_argument("--painter", action="append", default=[], metavar="NAME=RUN")
     parser.add_argument("--each", type=int, default=200, help="scenes of each kind")
     parser.add_argument("--pack", type=Path, default=Path(__file__).parents[2] / "shared/data/glyphs")
     parser.add_argument("--cache", type=Path, help="folder in which the resized pack is kept")
@@ -82,9 +105,11 @@ def main() -> None:
     scenes, images = draw(options.pack, options.cache, options.each)
     captions = [scene.caption for scene in scenes]
     found: dict[str, dict[str, Any]] = {}
+    teachers: list[Wholes] = []
     print(f"{machine()}. {len(scenes)} scenes of test glyphs, {options.each} of each kind.\n")
     for name, _, run in (m.partition("=") for m in options.models):
         model = Wholes(*damsm_of(read_start(run, Path.cwd()), 64))
+        teachers.append(model)
         found[name] = measure(model, scenes, images)  # type: ignore[arg-type]  # it asks for no more
         rng = np.random.default_rng(SEED)
         circular = circular_r_precision(model.damsm, model.tokenizer, images, captions, rng)
@@ -96,6 +121,14 @@ def main() -> None:
             f"{name}: {circular.name} {100 * circular.interval.value:.1f} % ({low:.1f} to {high:.1f}); "
             f"by words {found[name]['by_words']} %; {speed:.0f} pictures/s.\n"
         )
+    for name, _, run in (p.partition("=") for p in options.painter):
+        teacher = teachers[0]
+        rng = np.random.default_rng(SEED)
+        circular = circular_r_precision(
+            teacher.damsm, teacher.tokenizer, painted(run, captions[::4]), captions[::4], rng
+        )
+        share, low, high = (100 * getattr(circular.interval, end) for end in ("value", "low", "high"))
+        print(f"What {name} paints: {circular.name} {share:.1f} % ({low:.1f} to {high:.1f}).\n")
     names = list(found)
     rows = [
         [kind, *(f"{found[n]['r_precision'][kind]:.1f}" for n in names)]
