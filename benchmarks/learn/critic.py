@@ -70,6 +70,8 @@ class Course:
     """Of every step."""
     images: Tensor
     """Painted at the end, two of each prompt side by side."""
+    seconds: float
+    """Of CPU time."""
 
 
 class Eyes:
@@ -130,7 +132,7 @@ def recipe_of(arm: str, start: Path, options: argparse.Namespace) -> Recipe:
 def follow(arm: str, recipe: Recipe, start: Path, eyes: Eyes, options: argparse.Namespace) -> Course:
     """Take the steps of an arm from a checkpoint, and look on the way."""
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copytree(start, Path(folder) / "checkpoints" / start.name)
+        shutil.copytree(start, Path(folder) / "checkpoints" / "step-0")
         run = Run(recipe, options.root, Path(folder), ALONE)
     first, looks, metrics = run.step, [(0, eyes.look(eyes.paint(run)))], []
     at = {round(i * options.steps / (options.looks - 1)) for i in range(1, options.looks)}
@@ -144,7 +146,7 @@ def follow(arm: str, recipe: Recipe, start: Path, eyes: Eyes, options: argparse.
             told = {name: f"{row.mean():.4f}" for name, row in looks[-1][1].items()}
             spent = f"{time.process_time() - started:.0f} s"
             print(arm, number, spent, told, _recent(metrics), flush=True)
-    return Course(looks=looks, metrics=metrics, images=eyes.paint(run))
+    return Course(looks=looks, metrics=metrics, images=eyes.paint(run), seconds=time.process_time() - started)
 
 
 def _recent(metrics: Sequence[dict[str, float]]) -> dict[str, str]:
@@ -190,12 +192,13 @@ def plot(courses: dict[str, Course]) -> None:
     figure.savefig(PLOT, dpi=100)
 
 
-def told(courses: dict[str, Course], start: Path, options: argparse.Namespace, seconds: float) -> str:
+def told(courses: dict[str, Course], start: Path, options: argparse.Namespace) -> str:
     """What stands in the page, but for the plot."""
     head = ["arm", *(title for title, _ in MEASURES.values()), "diversity kept"]
     command = f"python -m benchmarks.learn.critic runs/{options.run.name} --steps {options.steps}"
+    minutes = sum(course.seconds for course in courses.values()) / 60
     return (
-        f"`{command}`, {seconds / 60:.0f} CPU minutes in all. Machine: {machine()}.\n\n"
+        f"`{command}`, {minutes:.0f} CPU minutes in all. Machine: {machine()}.\n\n"
         f"Each arm takes {options.steps} steps of {options.batch_size} pictures from step "
         f"{checkpoint.read_state(start)['step']} of the run on, both rates {options.rate:g}; {NUM_PROMPTS} "
         f"prompts x {NUM_SEEDS} pictures. Below *before* are changes, with the 95 % interval.\n\n"
@@ -203,13 +206,18 @@ def told(courses: dict[str, Course], start: Path, options: argparse.Namespace, s
     )
 
 
-def keep(folder: Path, arm: str, course: Course) -> None:
+def keep(path: Path, course: Course) -> None:
     """Write what is known of an arm, and a sheet of its pictures."""
-    folder.mkdir(parents=True, exist_ok=True)
-    name = arm.replace(", ", "-").replace(" ", "-")
     looks = [[step, {key: row.tolist() for key, row in look.items()}] for step, look in course.looks]
-    (folder / f"{name}.json").write_text(json.dumps({"looks": looks, "steps": course.metrics}) + "\n")
-    tile(course.images[0 : 64 * NUM_SEEDS : NUM_SEEDS]).save(folder / f"{name}.png")
+    tile(course.images[0 : 64 * NUM_SEEDS : NUM_SEEDS]).save(path.with_suffix(".png"))
+    path.write_text(json.dumps({"looks": looks, "seconds": course.seconds, "steps": course.metrics}) + "\n")
+
+
+def kept(path: Path) -> Course:
+    """An arm that was run before, without its pictures."""
+    told = json.loads(path.read_text())
+    looks = [(step, {key: np.array(row) for key, row in look.items()}) for step, look in told["looks"]]
+    return Course(looks=looks, metrics=told["steps"], images=torch.zeros(0), seconds=told["seconds"])
 
 
 def main() -> None:
@@ -233,15 +241,16 @@ def main() -> None:
     newest = checkpoint.find_latest(options.run)
     if newest is None:
         parser.error(f"there is no checkpoint in {options.run}")
+    options.out.mkdir(parents=True, exist_ok=True)
     eyes, courses = Eyes(), {}
-    started = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        start = Path(shutil.copytree(newest, Path(folder) / newest.name))  # a run that goes on may drop it
+        start = Path(shutil.copytree(newest, Path(folder) / "start"))  # a run that goes on may drop it
         for arm in options.only:
-            courses[arm] = follow(arm, recipe_of(arm, start, options), start, eyes, options)
-            if options.out:
-                keep(options.out, arm, courses[arm])
-        text = told(courses, start, options, time.process_time() - started)
+            path = options.out / f"{arm.replace(', ', '-').replace(' ', '-')}.json"
+            if not path.exists():
+                keep(path, follow(arm, recipe_of(arm, start, options), start, eyes, options))
+            courses[arm] = kept(path)
+        text = told(courses, start, options)
     if options.write:
         plot(courses)
         write_section("Measured", f"{text}\n\n![Courses of the arms]({PLOT.name})", page=PAGE)
