@@ -31,7 +31,7 @@ def test_a_set_is_loaded_square_premultiplied_and_in_order(
 ) -> None:
     folder = text_folder(6, mode="RGBA")
     with caplog.at_level(logging.WARNING, "pictura.data"):
-        images, captions, ids = load_captioned(folder, size=16)
+        images, captions, ids, _ = load_captioned(folder, size=16)
     assert images.shape == (6, 4, 16, 16)
     assert images.dtype == np.uint8
     assert (images[:, :3] <= images[:, 3:]).all()

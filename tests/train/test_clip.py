@@ -136,6 +136,13 @@ def test_without_scenes_the_same_words_do_not_compete(root: Path) -> None:
         [True, False, True],
         [False, True, False],
     ]
+    # Two finches may both be small and brown; what has no class is by itself.
+    assert rivals(("a", "b", "c", "d"), (), 4, ("finch", "finch", "", "")).tolist() == [
+        [False, False, True, True],
+        [False, False, True, True],
+        [True, True, False, True],
+        [True, True, True, False],
+    ]
     images = np.zeros((3, 4, 64, 64), dtype=np.float32)
     task = task_of(run(recipe(), root))
     assert task.inputs(Batch(images=images, captions=captions), np.random.default_rng(0))[1].shape[0] == 3

@@ -125,6 +125,19 @@ def test_birds_are_seen_by_their_boxes_through_random_windows(home: Path) -> Non
     assert (sky.max(axis=3) < 30).mean() < 0.7
 
 
+@pytest.mark.parametrize("name", ["damsm-cub", "attngan-cub"])
+def test_birds_of_one_class_are_never_wrong_for_each_other(home: Path, name: str) -> None:
+    done = trained(name, home)
+    batch = done.materials.train.batch(0, 12)
+    inputs = done.task.inputs(batch, np.random.default_rng(0))
+    rival = inputs[3] if name == "damsm-cub" else inputs[5]
+    assert set(batch.classes) <= {f"{i + 1:03}.{colour}_bird" for i, colour in enumerate(COLOURS)}
+    assert len(set(batch.classes)) > 1
+    for i, one in enumerate(batch.classes):
+        # Within a class captions differ too ("this is a red bird", "the bird is red").
+        assert rival[i].tolist() == [one != other for other in batch.classes]
+
+
 @pytest.mark.parametrize("name", GANS)
 def test_each_painter_fits_its_data_and_its_matcher(name: str) -> None:
     recipe = RECIPES[name]

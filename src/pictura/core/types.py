@@ -37,6 +37,8 @@ class Batch:
     """B captions, in image order."""
     scenes: tuple[Any, ...] = ()
     """B `data.scenes.Scene`, the truth in image order; empty where nobody knows it."""
+    classes: tuple[str, ...] = ()
+    """B names of what pictures show, such as a kind of bird; empty where the set has none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

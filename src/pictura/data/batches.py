@@ -29,6 +29,8 @@ class Captioned(NamedTuple):
     captions: tuple[tuple[str, ...], ...]
     """At least one for each picture."""
     ids: tuple[str, ...]
+    classes: tuple[str, ...]
+    """Of the set's own `class`; "" for a picture that has none."""
 
 
 def load_captioned(
@@ -70,17 +72,19 @@ def load_captioned(
     images = np.empty((rows, channels, size, size), dtype=np.uint8)  # pages that stay unused take no memory
     captions: list[tuple[str, ...]] = []
     ids: list[str] = []
+    classes: list[str] = []
     enlarged = 0
     for record, picture in source.pictures(keep=keep, limit=limit, progress=progress):
         enlarged += is_smaller(picture, size)
         images[len(ids)] = to_square(picture, size, channels=channels)
         captions.append(record.captions)
         ids.append(record.id)
+        classes.append(str(record.fields.get("class") or ""))
     if not ids:
         raise DataError(f"{source.path}: no picture is in the split {split!r}. {_split_counts(source, seed)}")
     if enlarged:
         log.warning("%s: %d of %d pictures were enlarged to %d px.", source.path, enlarged, len(ids), size)
-    return Captioned(images[: len(ids)], tuple(captions), tuple(ids))
+    return Captioned(images[: len(ids)], tuple(captions), tuple(ids), tuple(classes))
 
 
 def _split_counts(source: Source, seed: int) -> str:
@@ -103,6 +107,7 @@ class CaptionedBatches:
         *,
         flip: bool = False,
         window: int | None = None,
+        classes: Sequence[str] = (),
     ) -> None:
         """Keep the set.
 
@@ -113,6 +118,7 @@ class CaptionedBatches:
             flip: mirror half of the visits; wrong for captions that say left or right.
             window: side of the square that is cut out of the picture at random on every visit, at most S;
                 None takes all of it.
+            classes: N names of what the pictures show, or none at all.
 
         Raises:
             ConfigError: there is nothing, the two do not match, or the window is larger than the pictures.
@@ -132,6 +138,7 @@ class CaptionedBatches:
         self._seed = seed
         self._flip = flip
         self._window = window or side
+        self._classes = classes
         self._epochs: dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]] = {}
 
     def __len__(self) -> int:
@@ -152,7 +159,8 @@ class CaptionedBatches:
             self._captions[row][int(draw * len(self._captions[row]))]
             for row, draw in zip(rows, draws_B4[:, 0], strict=True)
         )
-        return Batch(images=images, captions=tuple(captions))
+        classes = (self._classes[row] for row in rows) if self._classes else ()
+        return Batch(images=images, captions=tuple(captions), classes=tuple(classes))
 
     def _cut(self, images: Array, draws_B2: NDArray[np.float64]) -> Array:
         """A window of each picture: (B, C, S, S) to (B, C, window, window)."""

@@ -127,19 +127,25 @@ class ClipTask:
         }
 
 
-def rivals(captions: Sequence[str], scenes: Sequence[Scene], size: int) -> NDArray[np.bool_]:
+def rivals(
+    captions: Sequence[str], scenes: Sequence[Scene], size: int, classes: Sequence[str] = ()
+) -> NDArray[np.bool_]:
     """Which captions are surely wrong for which pictures.
 
     Args:
         captions: N; the first `size` are true, the others belong to nobody.
         scenes: of the pictures; empty where nobody knows them: then only the same words agree.
         size: B.
+        classes: of the pictures, where what is said of one may hold of all of its class; "" is no class.
 
     Returns:
-        (B, N) false for the same words and for what may hold of another scene by chance.
+        (B, N) false for the same words, within a class, and for what may hold of another scene by chance.
     """
     text_N = np.array(captions, dtype=object)
     rival_BN = text_N[:size, None] != text_N[None, :]
+    class_B = np.array(classes, dtype=object)
+    if len(class_B):
+        rival_BN[:, :size] &= (class_B[:, None] != class_B[None, :]) | (class_B == "")[None, :]
     by_key: dict[Any, list[int]] = {}
     for i, scene in enumerate(scenes):
         by_key.setdefault(key_of(scene), []).append(i)

@@ -79,7 +79,7 @@ class DamsmTask:
         if self.module.training:
             images = spoil(turn(images, torch.zeros(len(images), 1, 2), rng)[0], rng)
         ids, mask = self.tokenizer.batch(batch.captions)
-        rival = rivals(batch.captions, batch.scenes, len(batch.captions))
+        rival = rivals(batch.captions, batch.scenes, len(batch.captions), batch.classes)
         kept = self._kept(ids.shape, rng)
         rest = (torch.from_numpy(array).to(self.device) for array in (ids, mask, rival, kept))
         return (images, *rest)

@@ -126,7 +126,7 @@ class GanTask:
             images = on_background(images, BACKGROUND)
         cond = self.read(batch.captions)
         noise = rng.standard_normal((len(images), self.module.generator.noise_size), dtype=np.float32)
-        rival = torch.from_numpy(rivals(batch.captions, batch.scenes, len(batch.captions)))
+        rival = torch.from_numpy(rivals(batch.captions, batch.scenes, len(batch.captions), batch.classes))
         return Inputs(
             images * 2 - 1,
             torch.from_numpy(noise).to(self.device),

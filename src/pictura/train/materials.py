@@ -137,11 +137,15 @@ def _captioned(recipe: Recipe, path: Path, device: torch.device, learnt: str) ->
         recipe.seed,
         flip=data.flip,
         window=data.size,
+        classes=seen.classes,
     )
     edge = (kept - data.size) // 2
     middle = unseen.images[:, :, edge : edge + data.size, edge : edge + data.size]
     validation = CaptionedBatches(
-        torch.from_numpy(np.ascontiguousarray(middle)).to(device), unseen.captions, VALIDATION_SEED
+        torch.from_numpy(np.ascontiguousarray(middle)).to(device),
+        unseen.captions,
+        VALIDATION_SEED,
+        classes=unseen.classes,
     )
     captions = Captions(lambda: (c for each in seen.captions for c in each), learnt=learnt)
     return Materials(train=train, validation=validation, captions=captions)
