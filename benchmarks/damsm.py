@@ -3,8 +3,8 @@
     python -m benchmarks.damsm NAME=RUN [NAME=RUN …] [--painter NAME=RUN …] [--each 200] [--json FILE]
 
 The tables are those of `benchmarks.clip`, of the cosine of sentence and whole picture, as AttnGAN takes its
-R-precision. Beside them its 95 % interval, the same by word scores, and the speed of one thread. With painters
-of adversarial runs, also that of what they paint for every fourth caption, by the first DAMSM: circular.
+R-precision. Beside them its 95 % interval, the same by word scores, and the speed of one thread; of
+adversarial runs also that of what they paint for every fourth caption, by the first DAMSM: circular.
 """
 
 import argparse
@@ -14,18 +14,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from benchmarks.clip import KINDS, SEED, draw, measure, pictures_per_second
 from benchmarks.report import machine, table
 from pictura.core.images import on_background
 from pictura.core.types import Conditioning
 from pictura.data.contrast import ASPECTS
+from pictura.data.scenes import Scene
 from pictura.encode.damsm.losses import MatchSettings, word_scores
 from pictura.encode.damsm.model import Damsm, Look
 from pictura.encode.damsm.painter import make_parts
 from pictura.encode.tokenizer import Tokenizer
 from pictura.evaluate.damsm import circular_r_precision, embed
+from pictura.evaluate.pictures import Pictures
 from pictura.train.damsm import damsm_of
 from pictura.train.gan import FAMILIES
 from pictura.train.start import read_start, tokenizer_of
@@ -37,27 +38,27 @@ class Wholes:
     def __init__(self, damsm: Damsm, tokenizer: Tokenizer) -> None:
         self.damsm, self.tokenizer = damsm.eval().requires_grad_(False), tokenizer
 
-    def embed_images(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+    def embed_images(self, images: Pictures) -> Pictures:
         """(N, D) of length 1."""
         return _unit(embed(self.damsm, self.tokenizer, images, [""])[0])
 
-    def embed_text(self, captions: list[str]) -> NDArray[np.float32]:
+    def embed_text(self, captions: list[str]) -> Pictures:
         """(N, D) of length 1."""
         blank = np.zeros((1, 3, 64, 64), dtype=np.float32)
         return _unit(embed(self.damsm, self.tokenizer, blank, captions)[1])
 
 
-def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+def _unit(rows: Pictures) -> Pictures:
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
 
 
-def _seen(model: Wholes, images: NDArray[np.float32]) -> Look:
+def _seen(model: Wholes, images: Pictures) -> Look:
     parts = [model.damsm.look(torch.from_numpy(images[i : i + 128])) for i in range(0, len(images), 128)]
     return Look(torch.cat([p.regions for p in parts]), torch.cat([p.whole for p in parts]))
 
 
 @torch.no_grad()
-def by_words(model: Wholes, captions: list[str], images: NDArray[np.float32]) -> float:
+def by_words(model: Wholes, captions: list[str], images: Pictures) -> float:
     """R-precision in percent where word scores choose, the true caption among 99 others."""
     rng, hits = np.random.default_rng(SEED), 0
     kinds, own_N = np.unique(captions, return_inverse=True)
@@ -73,7 +74,7 @@ def by_words(model: Wholes, captions: list[str], images: NDArray[np.float32]) ->
 
 
 @torch.no_grad()
-def painted(run: str, captions: list[str]) -> NDArray[np.float32]:
+def painted(run: str, captions: list[str]) -> Pictures:
     """What the long average of an adversarial run paints, one picture for each caption, on light grey."""
     start = read_start(run, Path.cwd())
     family = FAMILIES.get(start.config["recipe"]["task"])
@@ -90,6 +91,43 @@ def painted(run: str, captions: list[str]) -> NDArray[np.float32]:
     return np.concatenate(rows).clip(0, 1)
 
 
+def of_real(model: Wholes, captions: list[str], scenes: list[Scene], images: Pictures) -> dict[str, Any]:
+    """The numbers of one DAMSM, in percent."""
+    rng = np.random.default_rng(SEED)
+    return {
+        **measure(model, scenes, images),  # type: ignore[arg-type]  # it asks for no more than this
+        **of_painted(model, captions, images, rng),
+        "by_words": round(by_words(model, captions, images), 1),
+        "pictures_per_second": round(pictures_per_second(model, images)),  # type: ignore[arg-type]
+    }
+
+
+def of_painted(
+    model: Wholes, captions: list[str], images: Pictures, rng: np.random.Generator
+) -> dict[str, Any]:
+    """The circular R-precision in percent, with its interval."""
+    found = circular_r_precision(model.damsm, model.tokenizer, images, captions, rng)
+    ends = (found.interval.value, found.interval.low, found.interval.high)
+    value, low, high = (round(100 * end, 1) for end in ends)
+    return {"name": found.name, "value": value, "interval": [low, high]}
+
+
+def print_tables(found: dict[str, dict[str, Any]]) -> None:
+    """By kind and by what is wrong."""
+    names = list(found)
+    rows = [
+        [kind, *(f"{found[n]['r_precision'][kind]:.1f}" for n in names)]
+        + [found[n]["r_precision_own_kind"].get(kind, "") for n in names]
+        for kind in ("every kind", *KINDS)
+    ]
+    print(table(["R-precision, %", *names, *(f"{name}, among its kind" for name in names)], rows), "\n")
+    rows = [
+        [aspect, found[names[0]]["pairs_n"][aspect], *(f"{found[n]['pairs'][aspect]:.1f}" for n in names)]
+        for aspect in ASPECTS
+    ]
+    print(table(["wrong in, %", "pairs", *names], rows))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -104,43 +142,21 @@ def main() -> None:
     torch.set_num_threads(1)
     scenes, images = draw(options.pack, options.cache, options.each)
     captions = [scene.caption for scene in scenes]
-    found: dict[str, dict[str, Any]] = {}
-    teachers: list[Wholes] = []
+    runs = dict(one.split("=", 1) for one in options.models)
+    models = {name: Wholes(*damsm_of(read_start(run, Path.cwd()), 64)) for name, run in runs.items()}
     print(f"{machine()}. {len(scenes)} scenes of test glyphs, {options.each} of each kind.\n")
-    for name, _, run in (m.partition("=") for m in options.models):
-        model = Wholes(*damsm_of(read_start(run, Path.cwd()), 64))
-        teachers.append(model)
-        found[name] = measure(model, scenes, images)  # type: ignore[arg-type]  # it asks for no more
-        rng = np.random.default_rng(SEED)
-        circular = circular_r_precision(model.damsm, model.tokenizer, images, captions, rng)
-        low, high = 100 * circular.interval.low, 100 * circular.interval.high
-        found[name] |= {"interval": [round(low, 1), round(high, 1)], "hash": circular.hash}
-        found[name]["by_words"] = round(by_words(model, captions, images), 1)
-        speed = pictures_per_second(model, images)  # type: ignore[arg-type]
+    found = {name: of_real(model, captions, scenes, images) for name, model in models.items()}
+    for name, one in found.items():
         print(
-            f"{name}: {circular.name} {100 * circular.interval.value:.1f} % ({low:.1f} to {high:.1f}); "
-            f"by words {found[name]['by_words']} %; {speed:.0f} pictures/s.\n"
+            f"{name}: {one['name']} {one['value']} % {one['interval']}; by words {one['by_words']} %; ",
+            end="",
         )
-    for name, _, run in (p.partition("=") for p in options.painter):
-        teacher = teachers[0]
-        rng = np.random.default_rng(SEED)
-        circular = circular_r_precision(
-            teacher.damsm, teacher.tokenizer, painted(run, captions[::4]), captions[::4], rng
-        )
-        share, low, high = (100 * getattr(circular.interval, end) for end in ("value", "low", "high"))
-        print(f"What {name} paints: {circular.name} {share:.1f} % ({low:.1f} to {high:.1f}).\n")
-    names = list(found)
-    rows = [
-        [kind, *(f"{found[n]['r_precision'][kind]:.1f}" for n in names)]
-        + [found[n]["r_precision_own_kind"].get(kind, "") for n in names]
-        for kind in ("every kind", *KINDS)
-    ]
-    print(table(["R-precision, %", *names, *(f"{name}, among its kind" for name in names)], rows), "\n")
-    rows = [
-        [aspect, found[names[0]]["pairs_n"][aspect], *(f"{found[n]['pairs'][aspect]:.1f}" for n in names)]
-        for aspect in ASPECTS
-    ]
-    print(table(["wrong in, %", "pairs", *names], rows))
+        print(f"{one['pictures_per_second']} pictures/s.\n")
+    few, teacher = captions[::4], next(iter(models.values()))
+    for name, run in (one.split("=", 1) for one in options.painter):
+        seen = of_painted(teacher, few, painted(run, few), np.random.default_rng(SEED))
+        print(f"What {name} paints: {seen['name']} {seen['value']} % {seen['interval']}.\n")
+    print_tables(found)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
 
