@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -56,19 +57,32 @@ def test_the_card_says_how_it_paints(folder: Path) -> None:
     assert "nothing picked](samples.png)" in card
 
 
+STAGES = {
+    "version": 1,
+    "base_size": 16,
+    "width": 8,
+    "widest": 16,
+    "num_residual": 1,
+    "fidelity": "code",
+    "std": 0.3,
+}
+
+
 def test_the_folder_paints_what_the_run_painted(tmp_path: Path) -> None:
-    """Colour never passes alpha, and RGB needs no alpha."""
-    for channels in (4, 3):
-        run, folder = tmp_path / f"run-{channels}", tmp_path / f"model-{channels}"
-        parts = make_checkpoint(run, "dfgan", image_channels=channels)
-        model = export_checkpoint(run, folder, name="dfgan")
+    """Colour never passes alpha, and RGB, here of two stages, needs no alpha."""
+    kinds: dict[str, dict[str, Any]] = {"dfgan": {}, "stackgan": {**STAGES, "image_channels": 3}}
+    for family, more in kinds.items():
+        run, folder = tmp_path / f"run-{family}", tmp_path / f"model-{family}"
+        parts = make_checkpoint(run, family, **more)
+        model = export_checkpoint(run, folder, name=family)
+        channels = parts.generator.config.image_channels
         backend = OnnxOnePass(model, num_threads=1)
         noise = np.random.default_rng(0).standard_normal((2, backend.noise_size), dtype=np.float32)
         images = backend.paint(noise, backend.encode_text(np.array([1, 50, 60]))).images
         with torch.no_grad():
             cond = parts.read(torch.tensor([[1, 50, 60]] * 2))
             raw = parts.generator(torch.from_numpy(noise), cond).images[-1].numpy() / 2 + 0.5
-        assert images.shape == (2, channels, 16, 16)
+        assert images.shape == (2, channels, *model.grids[0])
         assert images.min() >= 0
         if channels == 4:
             assert (images[:, :3] <= images[:, 3:]).all()
