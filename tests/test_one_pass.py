@@ -11,6 +11,7 @@ from PIL import Image
 import pictura
 from pictura.core.errors import ConfigError, PromptError
 from pictura.pipeline import Painter, Picture
+from pictura.store import models
 from pictura.store.models import read_model
 
 PROMPT = "a red fox"
@@ -141,6 +142,7 @@ def test_a_model_that_does_not_attend_names_those_that_do(
     ):
         pictura.load("stackgan").explain(picture)
     monkeypatch.setenv("PICTURA_HOME", str(tmp_path))
+    monkeypatch.setattr(models, "EMBEDDED", tmp_path)
     flow = pictura.load(tiny_home / "models" / "tiny")
     with pytest.raises(ConfigError, match=r"^The model 'tiny' .* of the family attngan do; none is here\.$"):
         flow.explain(picture)
