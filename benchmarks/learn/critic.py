@@ -1,6 +1,6 @@
 """A reward as an extra critic of a trained adversarial painter: does it rise, and is diversity held?
 
-    python -m benchmarks.learn.critic runs/stackgan [--steps 400] [--only control judge ...] [--write]
+    python -m benchmarks.learn.critic runs/attngan [--steps 200] [--only control judge ...] [--write]
 
 A copy of the run goes on for some steps, once for each arm, with the same pictures, sentences and noise: by a
 reward's own gradient, by a surrogate that learns to guess what a black box says, and with no reward. The
@@ -46,7 +46,6 @@ JUDGE, JPEG = {"name": "judge"}, {"name": "jpeg-compressibility"}
 ARMS: dict[str, dict[str, Any]] = {
     "control": {"rewards": [JUDGE], "weight": 0.0},
     "judge": {"rewards": [JUDGE], "weight": 20.0},
-    "judge, black box": {"rewards": [JUDGE], "weight": 20.0, "surrogate": True},
     "jpeg, black box": {"rewards": [JPEG], "weight": 10.0, "surrogate": True},
 }
 MEASURES = {
@@ -156,19 +155,28 @@ def _recent(metrics: Sequence[dict[str, float]]) -> dict[str, str]:
 
 
 def rows_of(courses: dict[str, Course]) -> list[list[str]]:
-    """Before; then of each arm the change, prompt by prompt."""
+    """Before; of each arm the change, prompt by prompt; and what of that the control does not have."""
     start = next(iter(courses.values())).looks[0][1]
+    ends = {arm: course.looks[-1][1] for arm, course in courses.items()}
     rows = [["before", *(f"{start[name].mean():{form}}" for name, (_, form) in MEASURES.items()), ""]]
-    for arm, course in courses.items():
-        end, cells = course.looks[-1][1], []
-        for name, (_, form) in MEASURES.items():
-            change = mean_interval(
-                end[name] - start[name], list(range(len(end[name]))), np.random.default_rng(0)
-            )
-            cells.append(f"{change.value:+{form}} ({change.low:+{form}} to {change.high:+{form}})")
+    for arm, end in ends.items():
         share = end["diversity"].mean() / start["diversity"].mean()
-        rows.append([arm, *cells, f"{share:.0%}"])
+        rows.append([arm, *_changes(end, start), f"{share:.0%}"])
+    if "control" in ends:
+        for arm, end in ends.items():
+            if arm != "control":
+                rows.append([f"{arm}: beyond the control", *_changes(end, ends["control"]), ""])
     return rows
+
+
+def _changes(after: Look, before: Look) -> list[str]:
+    """Of each measure, with the interval over prompts."""
+    cells = []
+    for name, (_, form) in MEASURES.items():
+        change = after[name] - before[name]
+        mean = mean_interval(change, list(range(len(change))), np.random.default_rng(0))
+        cells.append(f"{mean.value:+{form}} ({mean.low:+{form}} to {mean.high:+{form}})")
+    return cells
 
 
 def plot(courses: dict[str, Course]) -> None:
@@ -201,7 +209,8 @@ def told(courses: dict[str, Course], start: Path, options: argparse.Namespace) -
         f"`{command}`, {minutes:.0f} CPU minutes in all. Machine: {machine()}.\n\n"
         f"Each arm takes {options.steps} steps of {options.batch_size} pictures from step "
         f"{checkpoint.read_state(start)['step']} of the run on, both rates {options.rate:g}; {NUM_PROMPTS} "
-        f"prompts x {NUM_SEEDS} pictures. Below *before* are changes, with the 95 % interval.\n\n"
+        f"prompts x {NUM_SEEDS} pictures. "
+        f"Below *before* are changes, with the 95 % interval.\n\n"
         f"{table(head, rows_of(courses))}"
     )
 
@@ -226,11 +235,11 @@ def main() -> None:
     )
     parser.add_argument("run", type=Path, help="of a trained adversarial painter of scenes")
     parser.add_argument("--root", type=Path, default=ROOT / "recipes", help="where its recipe lay")
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=1e-4, help="of generator and discriminators")
+    parser.add_argument("--rate", type=float, default=2e-4, help="of generator and discriminators")
     parser.add_argument("--weight", type=float, default=0.0, help="of the reward, instead of the arms' own")
-    parser.add_argument("--looks", type=int, default=6)
+    parser.add_argument("--looks", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=list(ARMS), default=list(ARMS))
     parser.add_argument(
         "--out", type=Path, help="folder for every number and a sheet of pictures of each arm"
