@@ -98,7 +98,7 @@ class ModelSettings:
     text: str = ""
     """Adversarial families: run or checkpoint of a DAMSM, whose text tower reads the captions."""
     fidelity: str = ""
-    """`damsm`, adversarial families: `paper` or `code`, where the authors' two differ; empty is the preset's."""
+    """`damsm`, adversarial families: `paper` or `code`, where the two differ; empty is the preset's."""
     gan: dict[str, Any] = field(default_factory=dict)
     """Adversarial families: settings of the networks that replace the preset's."""
     init_from: str = ""
@@ -170,8 +170,8 @@ class AdversarialSettings:
     """`dfgan`: of the matching-aware gradient penalty."""
     penalty_power: float = 6.0
     saturated: float = 0.995
-    """Stop when every discriminator is right about more than this share of pictures, nothing is left to learn,
-    and the generator's loss rises; 1 = never."""
+    """Stop when every discriminator is right about more than this share of pictures, has nothing left to
+    learn, and the generator's loss rises; 1 = never."""
     least_diversity: float = 0.1
     """Stop when painted pictures of a batch differ less than this share of what real ones do, 0 = never."""
     alarm_steps: int = 1000
