@@ -120,8 +120,13 @@ def test_three_commands_learn_from_a_reward(folder: Path, environment: dict[str,
     assert sorted(read_metadata(path)["settings"]["strength"] for path in pictures) == [50, 100]
 
 
+def test_a_painter_that_attends_explains(folder: Path, environment: dict[str, str]) -> None:
+    run(COMMANDS[8], folder, environment)
+    assert len(list((folder / "pictures").glob("a-green-tree-*-explain.png"))) == 1
+
+
 def test_the_last_command_measures(folder: Path, environment: dict[str, str]) -> None:
-    (measure,) = COMMANDS[8:]
+    (measure,) = COMMANDS[9:]
     said = run(measure.replace("--limit 60", "--limit 12 --images 2"), folder, environment)
     assert re.match(r"flow +glyphbench +[01]\.\d+ ", said)
     assert (folder / "evaluations" / "report.html").is_file()

@@ -78,7 +78,7 @@ def test_colours_are_learnt_and_the_run_becomes_a_part(root: Path) -> None:
 
     refused = CliRunner().invoke(app, [*call, "--steps", "3"])
     assert refused.exit_code == ConfigError.exit_code
-    assert "holds a clip, which does not paint: leave num_steps out." in refused.stderr
+    assert "holds a clip, which does not paint by steps: leave num_steps out." in refused.stderr
 
 
 def test_a_run_goes_on_bit_for_bit(root: Path) -> None:
