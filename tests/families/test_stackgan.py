@@ -101,6 +101,18 @@ def test_every_part_of_the_noise_and_the_sentence_matter(config: StackGANConfig)
 
 
 @BOTH
+def test_scaled_sentences_are_heard_as_larger_ones(config: StackGANConfig) -> None:
+    plain, scaled = make(config), FAMILY.generator(replace(config, sentence_scale=10.0))
+    scaled.load_state_dict(plain.state_dict())
+    noise, cond = torch.randn(3, sum(config.noise_parts)), sentences(3)
+    assert cond.sentence is not None
+    expected = plain(noise, replace(cond, sentence=10 * cond.sentence))
+    got = scaled.eval()(noise, cond)
+    assert torch.allclose(got.images[-1], expected.images[-1], atol=1e-6)
+    assert torch.allclose(got.mean, expected.mean, atol=1e-5)
+
+
+@BOTH
 def test_what_discriminators_are_told_carries_no_gradient(config: StackGANConfig) -> None:
     cond = sentences(2)
     assert cond.sentence is not None

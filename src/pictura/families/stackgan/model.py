@@ -38,6 +38,8 @@ class StackGANConfig:
     """Numbers of noise beside those that draw the condition."""
     condition_width: int = 128
     """Numbers to which the sentence is brought before it joins the picture."""
+    sentence_scale: float = 1.0
+    """What sentences are multiplied by first: small numbers drown in the noise that draws the condition."""
     width: int = 64
     """Generator's channels: version 2 at `base_size`, version 1 at half of it."""
     widest: int = 1024
@@ -62,6 +64,8 @@ class StackGANConfig:
         for name in counts:
             if getattr(self, name) < 1:
                 raise ConfigError(f"StackGANConfig.{name} must be at least 1; got {getattr(self, name)}.")
+        if not self.sentence_scale > 0:
+            raise ConfigError(f"StackGANConfig.sentence_scale must be above 0; got {self.sentence_scale}.")
         num_doublings(self.base_size)
         if self.version == 1 and self.base_size < 16:
             raise ConfigError(
@@ -113,12 +117,13 @@ def cut(noise: Tensor, parts: Sequence[int]) -> tuple[Tensor, ...]:
     return noise.split(list(parts), dim=1)
 
 
-def sentence_of(cond: Conditioning) -> Tensor:
-    """The sentence (B, D).
+def sentence_of(cond: Conditioning, config: StackGANConfig) -> Tensor:
+    """The sentence (B, D), scaled.
 
     Raises:
         ConfigError: there is none.
     """
     if cond.sentence is None:
         raise ConfigError("StackGAN reads the whole sentence (B, D); got token features alone.")
-    return cond.sentence
+    sentence: Tensor = cond.sentence
+    return sentence * config.sentence_scale

@@ -132,7 +132,7 @@ class StageOne(nn.Module):
             One picture each; discriminators are told the sentence.
         """
         z, eps = cut(noise, self.config.noise_parts)
-        sentence = sentence_of(cond)
+        sentence = sentence_of(cond, self.config)
         condition, mean, log_std = self.augment(sentence, _drawn(eps, self.config))
         picture = self.head(self.blocks(self.line(torch.cat([condition, z], dim=1))))
         return Painted(images=(picture,), told=sentence.detach(), mean=mean, log_std=log_std)
@@ -201,7 +201,7 @@ class StageTwo(nn.Module):
             One picture each, of the largest side; discriminators are told the sentence.
         """
         first, eps = cut(noise, (self.stage_1.noise_size, self.config.condition_width))
-        sentence = sentence_of(cond)
+        sentence = sentence_of(cond, self.config)
         with torch.no_grad():
             sketch = self.stage_1(first, cond).images[0]
         condition, mean, log_std = self.augment(sentence, _drawn(eps, self.config))

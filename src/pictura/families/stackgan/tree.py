@@ -67,7 +67,7 @@ class TreeGenerator(nn.Module):
             Pictures at every side; discriminators are told the mean, without gradient.
         """
         z, eps = cut(noise, self.config.noise_parts)
-        condition, mean, log_std = self.augment(sentence_of(cond), eps)
+        condition, mean, log_std = self.augment(sentence_of(cond, self.config), eps)
         x_BCSS = self.first(torch.cat([condition, z], dim=1))
         images = [self.heads[0](x_BCSS)]
         for branch, head in zip(self.next, self.heads[1:], strict=True):
