@@ -12,8 +12,7 @@ from pictura.core.errors import ConfigError, did_you_mean
 _STAGES = {"version": 1, "width": 128, "num_residual": 4}
 # Ours follow the code, whose KL is a mean over the condition's numbers: the paper's sum presses out much of
 # the sentence (docs/families/stackgan.md has a toy that shows it).
-# Our text tower's sentences are a quarter of what the noise of the condition is: times ten they are heard.
-_OURS = {"image_channels": 4, "fidelity": "code", "sentence_scale": 10.0}
+_OURS = {"image_channels": 4, "fidelity": "code"}
 _SMALL = {**_OURS, "text_width": 256, "noise_width": 32, "condition_width": 48}
 _SMALL_TREE = {**_SMALL, "base_size": 32}
 _SMALL_STAGES = {**_SMALL, "version": 1, "width": 24, "discriminator_width": 24, "widest": 128}
