@@ -22,6 +22,7 @@ from pictura.encode.damsm.losses import MatchSettings, damsm_losses
 from pictura.encode.damsm.model import Damsm
 from pictura.encode.tokenizer import Tokenizer
 from pictura.nn.gan import GanFamily
+from pictura.nn.one_pass import as_pictures
 from pictura.train.clip import rivals
 from pictura.train.damsm import damsm_of
 from pictura.train.gan_losses import check_loss
@@ -154,7 +155,7 @@ class GanTask:
         generator.eval()
         images = generator(torch.from_numpy(noise).to(self.device), self.read(prompts)).images[-1]
         generator.train(before)
-        return (images / 2 + 0.5).clamp(0, 1)
+        return as_pictures(images)
 
     def preview(self, recipe: Recipe, materials: Materials, count: int) -> Tensor:
         """Paint the recipe's prompts, or captions that are never trained on: (B, 3 or 4, S, S)."""

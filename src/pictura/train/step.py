@@ -30,7 +30,7 @@ class Stepper(Protocol):
             Numbers for the log: `loss`, `grad_norm`, `rate` and `images` always.
 
         Raises:
-            TrainingError: the run cannot go on; nothing was changed by this step.
+            TrainingError: the run cannot go on; the step is not to be saved.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""The networks of a AttnGAN model folder on torch, CPU or CUDA: what the pipeline paints with on a GPU."""
+"""The networks of an AttnGAN model folder on torch, CPU or CUDA: what the pipeline paints with on a GPU."""
 
 from functools import partial
 
