@@ -3,6 +3,8 @@
 import math
 from pathlib import Path
 
+from pictura.train.adversarial import Adversarial
+from pictura.train.gan import GanTask
 from pictura.train.loop import Run
 from pictura.train.recipe import Recipe
 from tests.train.kit import make_recipe, run
@@ -33,3 +35,10 @@ def gan_recipe(task: str = "stackgan", **tables: object) -> Recipe:
         old = base.get(name)
         base[name] = {**old, **table} if isinstance(old, dict) and isinstance(table, dict) else table
     return make_recipe(**base)
+
+
+def parts_of(made: Run) -> tuple[Adversarial, GanTask]:
+    """Stepper and task of an adversarial run."""
+    assert isinstance(made.stepper, Adversarial)
+    assert isinstance(made.task, GanTask)
+    return made.stepper, made.task
