@@ -1,0 +1,1 @@
+"""DALL-E's discrete VAE: pictures to a small grid of codes, and back."""
