@@ -25,6 +25,18 @@ def test_muon_steps_against_the_gradient_whatever_its_size() -> None:
         assert (weight - weight.diagonal().diag()).abs().max() < 1e-6
 
 
+def test_in_bf16_muon_takes_nearly_the_same_step_and_keeps_weights_in_fp32() -> None:
+    torch.manual_seed(0)
+    gradient, steps = torch.randn(8, 16), []
+    for dtype in (torch.float32, torch.bfloat16):
+        weight = nn.Parameter(torch.zeros(8, 16))
+        weight.grad = gradient.clone()
+        Muon([weight], lr=0.1, dtype=dtype).step()
+        assert weight.dtype == torch.float32
+        steps.append(weight.detach())
+    assert 0 < (steps[0] - steps[1]).norm() < 0.05 * steps[0].norm()
+
+
 def test_muon_takes_the_matrices_of_blocks_alone() -> None:
     module = nn.ModuleDict({"blocks": nn.ModuleList([nn.Linear(4, 4)]), "out": nn.Linear(4, 4)})
     adamw, muon = make_optimizers(module, TrainingSettings(optimizer="muon"))

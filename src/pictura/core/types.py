@@ -1,6 +1,6 @@
 """The values and protocols by which the layers meet.
 
-Letters B batch, C channels, H W size, T text tokens, D width.
+Letters B batch, C channels, H W size, h w token grid, T text tokens, D width, V image tokens.
 Units   images float32 in [0, 1], C = 3 (RGB) or 4 (RGBA, alpha premultiplied); t in [0, 1], 1 = noise.
 """
 
@@ -138,4 +138,42 @@ class OnePassBackend(Protocol):
 
     def paint(self, noise: NDArray[np.float32], cond: Conditioning) -> OnePass:
         """Paint from noise (B, N); `cond` is of one prompt. Numpy arrays come back."""
+        ...
+
+
+class TokenBackend(Protocol):
+    """A loaded model that paints by drawing one token after another."""
+
+    grid: tuple[int, int]
+    """(h, w) of a picture's tokens; L = h * w of them, row by row."""
+    num_codes: int
+    """V: how many different image tokens there are."""
+    group: int
+    """Pictures of one network call, at most."""
+    device: str
+    strength: float
+    """Of what was learnt on top of the base, in percent."""
+
+    def start(self, token_ids: NDArray[np.int64], num: int) -> tuple[NDArray[np.float32], Any]:
+        """Read one prompt, (T,) token ids without padding, for `num` pictures.
+
+        Returns:
+            (num, V) logits of code 0, and what `step` remembers the pictures by.
+        """
+        ...
+
+    def step(self, codes: NDArray[np.int64], index: int, cache: Any) -> NDArray[np.float32]:
+        """Go on by one token: (num,) codes number `index` of each picture, written into `cache`.
+
+        Returns:
+            (num, V) logits of code `index` + 1.
+        """
+        ...
+
+    def decode(self, codes: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Codes (B, h, w) to images (B, 3 or 4, h * factor, w * factor) in [0, 1], premultiplied."""
+        ...
+
+    def encode(self, images: NDArray[np.float32]) -> NDArray[np.int64]:
+        """The inverse of `decode`, as far as codes can tell."""
         ...

@@ -1,11 +1,17 @@
 """Byte-level BPE tokenizer of our own captions: a sentence in, token ids out. No torch.
 
 Any text can be written in its tokens, whatever the alphabet, because every byte is one of them.
+
+Source  Sennrich et al. 2016 (arXiv:1508.07909); Provilkov et al. 2020 (arXiv:1910.13267) for dropout, written
+        out here because that of the library draws from a generator that nobody can seed.
 """
 
+import json
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +28,7 @@ class Tokenizer:
 
     def __init__(self, inner: tokenizers.Tokenizer, *, max_tokens: int) -> None:
         self._inner = inner
+        inner.encode_special_tokens = True  # a caption that says "<s>" is text like any other
         self.max_tokens = max_tokens
         """Most tokens a caption may have, `<s>` included; later ones are cut."""
 
@@ -74,6 +81,32 @@ class Tokenizer:
         """Ids of one caption, opened by ``<s>``, cut at `max_tokens`."""
         return [START, *self._inner.encode(normalise(text)).ids][: self.max_tokens]
 
+    def encode_at_random(self, text: str, dropout: float, rng: np.random.Generator) -> list[int]:
+        """Ids of one caption as `encode` gives them, but for merges that are left out at random.
+
+        Args:
+            text: the caption.
+            dropout: chance that a merge is left out, each time that one is looked for; 0 is `encode`.
+            rng: decides; the same draws give the same ids.
+        """
+        plain = normalise(text)
+        pieces = self._inner.pre_tokenizer.pre_tokenize_str(plain) if plain else []
+        ids = [START]
+        for piece, _ in pieces:
+            ids += [self._vocabulary[part] for part in _merged(piece, self._ranks, dropout, rng)]
+        return ids[: self.max_tokens]
+
+    @cached_property
+    def _vocabulary(self) -> dict[str, int]:
+        return self._inner.get_vocab()
+
+    @cached_property
+    def _ranks(self) -> dict[tuple[str, str], int]:
+        """Pairs that are merged, by the order in which they were learnt."""
+        merges = json.loads(self.to_text())["model"]["merges"]
+        pairs = (tuple(m.split(" ")) if isinstance(m, str) else tuple(m) for m in merges)
+        return {(first, second): rank for rank, (first, second) in enumerate(pairs)}
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text that ids say, special tokens left out."""
         return self._inner.decode(list(ids), skip_special_tokens=True)
@@ -97,11 +130,32 @@ class Tokenizer:
     def batch(self, texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Ids of B captions padded to the longest: (B, T) int64, and (B, T) bool, true where a token is."""
         rows = [self.encode(text) for text in texts]
-        longest = max(len(row) for row in rows)
-        ids = np.full((len(rows), longest), PAD, dtype=np.int64)
-        for i, row in enumerate(rows):
-            ids[i, : len(row)] = row
-        return ids, np.arange(longest)[None, :] < np.array([len(row) for row in rows])[:, None]
+        return pad(rows, max(len(row) for row in rows))
+
+
+def pad(rows: Sequence[Sequence[int]], length: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Ids of B captions, none longer than `length`: (B, length) int64, and bool, true where a token is."""
+    ids = np.full((len(rows), length), PAD, dtype=np.int64)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = row
+    return ids, np.arange(length)[None, :] < np.array([len(row) for row in rows])[:, None]
+
+
+def _merged(
+    piece: str, ranks: dict[tuple[str, str], int], dropout: float, rng: np.random.Generator
+) -> list[str]:
+    """Join the characters of a piece pair by pair, the pair learnt first before the others.
+
+    At each step every pair that could be joined is left out with chance `dropout`. Of the draws only those up
+    to the first that is not left out matter, so only these are made.
+    """
+    parts = list(piece)
+    while True:
+        found = [(ranks[pair], i) for i, pair in enumerate(pairwise(parts)) if pair in ranks]
+        at = next((i for _, i in sorted(found) if rng.random() >= dropout), None)
+        if at is None:
+            return parts
+        parts[at : at + 2] = [parts[at] + parts[at + 1]]
 
 
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")

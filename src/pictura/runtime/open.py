@@ -7,7 +7,7 @@ from typing import Any
 
 from pictura.core.errors import DeviceError, MissingExtraError
 from pictura.core.registry import Registry
-from pictura.core.types import Backend, OnePassBackend
+from pictura.core.types import Backend, OnePassBackend, TokenBackend
 from pictura.store.models import AS_LEARNT, ModelInfo
 
 TORCH_BACKENDS = Registry(
@@ -17,6 +17,7 @@ TORCH_BACKENDS = Registry(
         "stackgan": "pictura.families.stackgan.backend:TorchBackend",
         "attngan": "pictura.families.attngan.backend:TorchBackend",
         "dfgan": "pictura.families.dfgan.backend:TorchBackend",
+        "dalle": "pictura.families.dalle.backend:TorchBackend",
     },
     group="pictura.families",
 )
@@ -39,7 +40,7 @@ def open_backend(model: ModelInfo, device: str, strength: float, *, compile: boo
 
 def open_on_cpu(
     model: ModelInfo, *, strength: float = AS_LEARNT, num_threads: int | None = None
-) -> Backend | OnePassBackend:
+) -> Backend | OnePassBackend | TokenBackend:
     """Load a painter's networks on ONNX Runtime.
 
     Args:
@@ -54,6 +55,10 @@ def open_on_cpu(
         from pictura.runtime.onnx_one_pass import OnnxOnePass
 
         return OnnxOnePass(model, num_threads=num_threads, strength=strength)
+    if model.by_tokens:
+        from pictura.runtime.onnx_tokens import OnnxTokens
+
+        return OnnxTokens(model, num_threads=num_threads, strength=strength)
     from pictura.runtime.onnx_backend import OnnxBackend
 
     return OnnxBackend(model, num_threads=num_threads, strength=strength)

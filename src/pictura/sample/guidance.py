@@ -34,8 +34,7 @@ def guided(
         ConfigError: the scale or the interval is out of range.
     """
     low, high = interval
-    if not 0 <= guidance_scale <= MAX_GUIDANCE:
-        raise ConfigError(f"guidance_scale must be from 0 to {MAX_GUIDANCE} (1 = off); got {guidance_scale}.")
+    check_guidance(guidance_scale)
     if not 0 <= low <= high <= 1:
         raise ConfigError(f"The guidance interval must be 0 <= low <= high <= 1; got {low} to {high}.")
     if guidance_scale == 1:
@@ -49,3 +48,13 @@ def guided(
         return v_without + guidance_scale * (v - v_without)
 
     return velocity
+
+
+def check_guidance(guidance_scale: float) -> None:
+    """Refuse scales that make no sense.
+
+    Raises:
+        ConfigError: the scale is out of range.
+    """
+    if not 0 <= guidance_scale <= MAX_GUIDANCE:
+        raise ConfigError(f"guidance_scale must be from 0 to {MAX_GUIDANCE} (1 = off); got {guidance_scale}.")

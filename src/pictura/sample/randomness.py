@@ -1,4 +1,4 @@
-"""The noise that a picture starts from: a seed and the picture's number in, one latent of noise out.
+"""The random numbers of a picture: a seed and the picture's number in, noise or uniform numbers out.
 
 Every picture has a stream of its own, so that picture i of seed s is the same whatever is painted
 beside it, in whatever batch, on whatever backend.
@@ -34,9 +34,23 @@ def noise(seed: int, index: int, shape: Sequence[int]) -> NDArray[np.float32]:
     Raises:
         ConfigError: the seed or the number is out of range.
     """
+    return _stream(seed, index).standard_normal(tuple(shape), dtype=np.float32)
+
+
+def uniforms(seed: int, index: int, num: int) -> NDArray[np.float64]:
+    """Uniform numbers of picture `index` of `seed`, one for each token: (num,) float64 in [0, 1).
+
+    Number k is the same however many are asked for.
+
+    Raises:
+        ConfigError: the seed or the number is out of range.
+    """
+    return _stream(seed, index).random(num)
+
+
+def _stream(seed: int, index: int) -> np.random.Generator:
     if not 0 <= seed <= MAX_SEED:
         raise ConfigError(f"The seed must be a whole number from 0 to {MAX_SEED}; got {seed}.")
     if index < 0:
         raise ConfigError(f"The number of a picture must be at least 0; got {index}.")
-    generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, index])))
-    return generator.standard_normal(tuple(shape), dtype=np.float32)
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, index])))

@@ -6,8 +6,9 @@
     tokenizer.json, words.txt, README.md (the card); delta*.safetensors where something was learnt later
 
 A painter in one pass (stackgan, attngan, dfgan) has weights generator.*, text_encoder.* and graphs of these
-names. A folder of kind "part" (a CLIP, a judge) does not paint: it says nothing of sampling and grids, and
-its networks, graphs and files are those that it needs.
+names; one by tokens (dalle) has weights transformer.*, dvae.* and graphs reader, painter, decoder, encoder.
+A folder of kind "part" (a CLIP, a judge) does not paint: it says nothing of sampling and grids, and its
+networks, graphs and files are those that it needs.
 
 Two places are looked in: a user's own ``$PICTURA_HOME/models/NAME``, then the models inside the
 package. A path to a model folder works wherever a name does.
@@ -18,7 +19,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ MAX_STRENGTH = 200.0
 KINDS = ("painter", "part")
 AT_ONCE = "one_pass"
 """In the place of a solver: of a painter that calls its network once, without steps and guidance."""
+AUTOREGRESSIVE = "autoregressive"
+"""In the place of a solver: of a painter that draws one token after another."""
 ALIASES = {"default": "flow"}
 EMBEDDED = Path(__file__).resolve().parents[1] / "models"
 
@@ -55,6 +58,17 @@ class Sampling:
     guidance_scale: float
     guidance_interval: tuple[float, float]
     shift: float
+    temperature: float = 1.0
+    """Of painters by tokens: below 1 likely tokens become likelier; 0 takes the likeliest."""
+    top_k: int = 0
+    """Of painters by tokens: draw among so many likeliest ones; 0 = all."""
+
+    def table(self) -> dict[str, Any]:
+        """As model.json holds it: others than painters by tokens have no temperature and top-k."""
+        fields = asdict(self)
+        if self.solver != AUTOREGRESSIVE:
+            del fields["temperature"], fields["top_k"]
+        return fields
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,6 +125,15 @@ class ModelInfo:
             ModelError: this is a part, which does not paint.
         """
         return self.sampling.solver == AT_ONCE
+
+    @property
+    def by_tokens(self) -> bool:
+        """Whether it paints by drawing one token after another.
+
+        Raises:
+            ModelError: this is a part, which does not paint.
+        """
+        return self.sampling.solver == AUTOREGRESSIVE
 
     @property
     def attends(self) -> bool:
@@ -321,6 +344,8 @@ def _sampling(table: Mapping[str, Any]) -> Sampling:
         guidance_scale=float(table["guidance_scale"]),
         guidance_interval=(float(low), float(high)),
         shift=float(table["shift"]),
+        temperature=float(table.get("temperature", 1.0)),
+        top_k=int(table.get("top_k", 0)),
     )
 
 

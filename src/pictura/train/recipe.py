@@ -12,15 +12,18 @@ from typing import Any
 
 from pictura.core.errors import ConfigError, did_you_mean
 from pictura.core.tables import from_table, to_table
-from pictura.store.models import Sampling
+from pictura.store.models import AUTOREGRESSIVE, Sampling
 
 __all__ = [
+    "ADVERSARIAL",
+    "BY_TOKENS",
     "ONE_PASS",
     "SAMPLING",
     "TASKS",
     "AdversarialSettings",
     "CriticSettings",
     "DataSettings",
+    "DvaeSettings",
     "LogSettings",
     "ModelSettings",
     "Recipe",
@@ -34,16 +37,23 @@ __all__ = [
 TASKS = {
     "flow": "pictura.train.flow:build",
     "autoencoder": "pictura.train.autoencoder:build",
+    "dvae": "pictura.train.dvae:build",
     "judge": "pictura.train.judge:build",
     "clip": "pictura.train.clip:build",
     "damsm": "pictura.train.damsm:build",
     "stackgan": "pictura.train.gan:build",
     "attngan": "pictura.train.gan:build",
     "dfgan": "pictura.train.gan:build",
+    "dalle": "pictura.train.dalle:build",
 }
 """What can be learnt, and the function that makes it."""
-STEPPERS = dict.fromkeys(("stackgan", "attngan", "dfgan"), "pictura.train.adversarial:Adversarial")
-"""What takes the steps of those tasks that are not gradient descent on one loss."""
+ADVERSARIAL = ("stackgan", "attngan", "dfgan")
+"""Tasks and families in which a generator and its discriminators learn against each other."""
+STEPPERS = {
+    **dict.fromkeys(ADVERSARIAL, "pictura.train.adversarial:Adversarial"),
+    "dvae": "pictura.train.dvae:Annealed",
+}
+"""What takes the steps of those tasks that are not gradient descent on one unchanging loss."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +99,12 @@ class ModelSettings:
     """`flow`: run, checkpoint or model folder whose autoencoder gives the space to paint in."""
     autoencoder_config: dict[str, Any] = field(default_factory=dict)
     """`autoencoder`: settings other than the defaults."""
+    dvae_config: dict[str, Any] = field(default_factory=dict)
+    """`dvae`: settings that replace the preset's, see `encode.dvae.config.DvaeConfig`."""
+    dvae: str = ""
+    """`dalle`: run, checkpoint or model folder of a discrete VAE, whose codes are learnt."""
+    transformer: dict[str, Any] = field(default_factory=dict)
+    """`dalle`: settings that replace the preset's, see `families.dalle.model.DalleConfig`."""
     judge: dict[str, Any] = field(default_factory=dict)
     """`judge`: `kind` (`detector` or `inquirer`) and settings of its network."""
     clip: dict[str, Any] = field(default_factory=dict)
@@ -134,10 +150,15 @@ class TrainingSettings:
     ema_short: float = 0.998
     caption_dropout: float = 0.1
     """Share of captions replaced by the empty one, for guidance."""
+    bpe_dropout: float = 0.1
+    """`dalle`: chance that a merge of the tokenizer is left out, so that words are seen in other pieces."""
     time_shift: float = 3.0
     """Above 1, training times lean towards noise (t' = s t / (1 + (s - 1) t)), where the caption matters."""
     kl_weight: float = 1e-3
     """`autoencoder`: weight of the KL term."""
+    bf16: bool = False
+    """Multiply in bf16 on a CPU too, as CUDA always does; pays where the CPU has AVX-512 BF16 or AMX. Not of
+    adversarial families."""
     compile: bool = False
     """torch.compile of the training step; pays on CPUs with a C++ compiler, and on CUDA."""
 
@@ -147,9 +168,48 @@ class TrainingSettings:
         for name in ("num_steps", "batch_size", "accumulate"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"training.{name} must be at least 1; got {getattr(self, name)}.")
-        for name in ("decay_fraction", "caption_dropout", "ema_long", "ema_short"):
+        for name in ("decay_fraction", "caption_dropout", "bpe_dropout", "ema_long", "ema_short"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"training.{name} must be in [0, 1]; got {getattr(self, name)}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DvaeSettings:
+    """How a discrete VAE is trained, see docs/dvae.md. Shares are of the run's steps or minutes."""
+
+    start_temperature: float = 1.0
+    """Of the soft codes, at the start."""
+    final_temperature: float = 1 / 16
+    temperature_share: float = 0.2
+    """Share of the run over which the temperature falls, along half a cosine."""
+    kl_weight: float = 6.6
+    """Of the codes' divergence from the uniform distribution, in the end."""
+    kl_share: float = 0.02
+    """Share of the run over which it rises from 0, along half a cosine."""
+    least_scale: float = 0.0
+    """Added to the scale of the likelihood, lest plain parts outweigh the rest; 0 is the paper's."""
+    least_used: float = 0.05
+    """Stop when less than this share of all codes is in use; 0 = never."""
+    alarm_share: float = 0.25
+    """Share of the run that must be over before that alarm rings."""
+    window_steps: int = 100
+    """Steps whose codes are counted together."""
+
+    def __post_init__(self) -> None:
+        for name in ("start_temperature", "final_temperature"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"dvae.{name} must be above 0; got {getattr(self, name)}.")
+        for name in ("temperature_share", "kl_share"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ConfigError(f"dvae.{name} must be above 0 and at most 1; got {getattr(self, name)}.")
+        for name in ("least_used", "alarm_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"dvae.{name} must be in [0, 1]; got {getattr(self, name)}.")
+        for name in ("kl_weight", "least_scale"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"dvae.{name} must be at least 0; got {getattr(self, name)}.")
+        if self.window_steps < 1:
+            raise ConfigError(f"dvae.window_steps must be at least 1; got {self.window_steps}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -241,6 +301,10 @@ ONE_PASS = Sampling(
     solver="one_pass", num_steps=1, guidance_scale=1.0, guidance_interval=(0.0, 1.0), shift=1.0
 )
 """How every adversarial family paints."""
+BY_TOKENS = Sampling(
+    solver=AUTOREGRESSIVE, num_steps=1, guidance_scale=3.0, guidance_interval=(0.0, 1.0), shift=1.0
+)
+"""How painters by tokens paint."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -255,6 +319,7 @@ class Recipe:
     data: DataSettings = field(default_factory=DataSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
+    dvae: DvaeSettings = field(default_factory=DvaeSettings)
     adversarial: AdversarialSettings = field(default_factory=AdversarialSettings)
     critic: CriticSettings = field(default_factory=CriticSettings)
     log: LogSettings = field(default_factory=LogSettings)
@@ -272,7 +337,7 @@ class Recipe:
             raise ConfigError(
                 f"The recipe's task must be {allowed}; got {self.task!r}. {did_you_mean(self.task, TASKS)}"
             )
-        if self.critic.rewards and self.task not in STEPPERS:
+        if self.critic.rewards and self.task not in ADVERSARIAL:
             raise ConfigError(
                 f"critic.rewards is for generators, whose discriminators keep pictures real while a reward "
                 f"is raised; the task {self.task!r} has none. Train it first, then: pictura learn."

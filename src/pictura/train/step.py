@@ -55,7 +55,7 @@ class Supervised:
             batch = self.materials.train.batch(position, settings.batch_size)
             inputs = self.task.inputs(batch, rng_of(self.recipe, position))
             last = micro == settings.accumulate - 1
-            with self._no_sync(wanted=not last), autocast(process):
+            with self._no_sync(wanted=not last), autocast(process, bf16=settings.bf16):
                 loss = self._module(*inputs).mean() / settings.accumulate
             loss.backward()
             total += loss.detach()
@@ -94,10 +94,11 @@ def rng_of(recipe: Recipe, position: int) -> np.random.Generator:
     return np.random.default_rng([recipe.seed, position])
 
 
-def autocast(process: Process) -> contextlib.AbstractContextManager[Any]:
-    """bf16 on CUDA, nothing on a CPU."""
-    on = process.device.type == "cuda"
-    return torch.autocast("cuda", torch.bfloat16) if on else contextlib.nullcontext()
+def autocast(process: Process, *, bf16: bool = False) -> contextlib.AbstractContextManager[Any]:
+    """bf16 on CUDA; on a CPU only if asked for."""
+    kind = process.device.type
+    on = bf16 or kind == "cuda"
+    return torch.autocast(kind, torch.bfloat16) if on else contextlib.nullcontext()
 
 
 def check_numbers(number: int, loss: Tensor, grad_norm: Tensor, rate: str = "training.learning_rate") -> None:

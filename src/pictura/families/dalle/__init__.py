@@ -1,0 +1,1 @@
+"""DALL-E: a transformer that writes a picture code by code."""
