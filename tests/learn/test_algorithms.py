@@ -32,7 +32,8 @@ from tests.learn.gaussian import (
 from tests.learn.tiny_flow import flow_actors
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "algorithms"
-NAMES = list(ALGORITHMS)
+NAMES = [name for name in ALGORITHMS if ALGORITHMS.get(name).needs == "velocity"]
+"""Those of tokens are in test_token_grpo.py."""
 COMPARING = ["nft", "grpo", "awm", "dpo"]
 NO_PULL: dict[str, dict[str, Any]] = {"grpo": {"kl_weight": 0.0}}
 """Settings under which nothing but the reward moves the policy."""
@@ -47,7 +48,7 @@ def part(batch: Experience, rows: slice) -> Experience:
     cut = {
         f.name: getattr(batch, f.name)[rows]
         for f in dataclasses.fields(batch)
-        if f.name not in ("group_size", "cond", "path")
+        if f.name not in ("group_size", "cond", "path", "log_prob")
     }
     cond = Conditioning(tokens=batch.cond.tokens[rows], mask=batch.cond.mask[rows])
     path = tuple(
@@ -157,8 +158,8 @@ def test_it_teaches_a_real_network(name: str) -> None:
 
 def test_every_name_has_a_page_that_names_its_settings() -> None:
     # What one-step painters learn by has its page here, too.
-    assert {page.stem for page in DOCS.glob("*.md")} == {*NAMES, "README", "critic"}
-    for name in NAMES:
+    assert {page.stem for page in DOCS.glob("*.md")} == {*ALGORITHMS, "README", "critic"}
+    for name in ALGORITHMS:
         page = (DOCS / f"{name}.md").read_text()
         for setting in dataclasses.fields(ALGORITHMS.get(name).Settings):
             assert f"| `{setting.name}` | {shown(setting.default)} |" in page, (name, setting.name)
@@ -173,7 +174,7 @@ def shown(value: Any) -> str:
 
 def test_mistakes_in_the_table_are_named() -> None:
     with pytest.raises(
-        ConfigError, match=r"\[algorithm\] needs a name: nft, grpo, awm, dpo, backprop, distil"
+        ConfigError, match=r"\[algorithm\] needs a name: nft, grpo, awm, dpo, backprop, distil, token-grpo"
     ):
         make_algorithm({"beta": 1.0}, RED)
     with pytest.raises(ConfigError, match=r"No algorithm is named 'gpro'\. Did you mean 'grpo'"):
@@ -198,6 +199,8 @@ def test_mistakes_in_the_table_are_named() -> None:
         ({"name": "awm", "old_weight": -1.0}, r"must be at least 0; got 0\.003 and -1\.0"),
         ({"name": "dpo", "beta": 0.0}, r"beta must be above 0; got 0\.0"),
         ({"name": "backprop", "lowest": 0.6}, r"0 <= lowest < highest <= 1; got 0\.6 and 0\.5"),
+        ({"name": "token-grpo", "clip_range": 0.0}, r"clip_range must be above 0; got 0\.0"),
+        ({"name": "token-grpo", "entropy_weight": -1.0}, r"must be at least 0; got 0\.01 and -1\.0"),
         ({"name": "distil", "guidance_scale": -2.0}, r"guidance_scale must be at least 0; got -2\.0"),
         ({"name": "distil", "guidance_interval": [0.9, 0.1]}, r"0 <= low <= high <= 1; got 0\.9 to 0\.1"),
     ],

@@ -85,6 +85,28 @@ def test_a_loss_of_diversity_stops_it() -> None:
     assert actions(guards(), "held_out/diversity_share", math.nan) == ["stop"]
 
 
+def test_tokens_that_lose_half_their_entropy_stop_it() -> None:
+    assert actions(guards(), "entropy", 2.0, 3.0, 1.0, 0.99) == ["", "", "", "stop"]
+    assert actions(guards(min_entropy=0.9), "entropy", 2.0, 1.7) == ["", "stop"]
+    assert actions(guards(min_entropy=0.0), "entropy", 2.0, 0.0, math.nan) == ["", "", "stop"]
+    over = guards()
+    (_, found) = look(over, "entropy", 2.0, 0.5)
+    assert found is not None
+    assert found.limit == over.state()["entropy"]["limit"] == 1.0
+    assert found.reason == (
+        "the law of a token has 0.5 nats of entropy, at least 1 are wanted (50% of the start's): the policy "
+        "paints ever the same"
+    )
+
+
+def test_a_guard_that_a_saved_run_did_not_have_starts_anew() -> None:
+    saved = guards().state()
+    del saved["entropy"]
+    resumed = guards()
+    resumed.load(saved)
+    assert actions(resumed, "entropy", 2.0, 0.9) == ["", "stop"]
+
+
 def test_a_guard_says_nothing_of_what_it_does_not_see() -> None:
     assert guards().look({"reward": math.nan}) == ()
 
@@ -96,6 +118,7 @@ def test_a_guard_says_nothing_of_what_it_does_not_see() -> None:
         ("zero_std", [0.9] * 9),
         ("kl", [1.0] * 15),
         ("held_out/drop", [3.0]),
+        ("entropy", [2.0, 0.9]),
     ],
 )
 def test_what_they_remember_is_saved(key: str, numbers: list[float]) -> None:

@@ -132,6 +132,7 @@ def test_every_guard_says_what_it_saw(text: str) -> None:
         "invalid rewards",
         "held-out score",
         "diversity",
+        "entropy",
     }
     assert rows["gradient"] == '<td>10</td><td>9</td><td class="best">1</td>'
     assert rows["diversity"] == "<td>0.6</td><td>0.84</td><td>0</td>"  # the smallest, not the largest

@@ -8,13 +8,17 @@ import torch
 
 from pictura.core.errors import ConfigError
 from pictura.core.types import Prompt
+from pictura.families.flow.policy import FlowPolicy
 from pictura.learn import draws
 from pictura.learn.actors import Actors
 from pictura.learn.algorithm import Noise
-from pictura.learn.policy import Policy, load_policy
+from pictura.learn.algorithms.distil import Distil, DistilSettings
+from pictura.learn.policy import VelocityPolicy
+from pictura.learn.recipe import RolloutSettings
 from pictura.learn.rollout import Rollout, experience, repeated
-from pictura.learn.sampling import Painting, paint
+from pictura.learn.sampling import Painting, make_painting, paint
 from pictura.learn.weights import LowRank
+from tests.learn.gaussian import GaussianPolicy
 from tests.tiny_model import make_model
 
 PROMPTS = tuple(Prompt(text=text) for text in ("a red fox", "a blue ball", "a green apple"))
@@ -23,20 +27,20 @@ SEEDS = tuple(s for i in range(3) for s in draws.seeds_of(5, 0, i, 2))
 
 
 @pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
-    return load_policy(make_model(tmp_path_factory.mktemp("m") / "tiny"), torch.device("cpu"))
+def policy(tmp_path_factory: pytest.TempPathFactory) -> VelocityPolicy:
+    return FlowPolicy.from_model(make_model(tmp_path_factory.mktemp("m") / "tiny"), torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
-def actors(policy: Policy) -> Actors:
+def actors(policy: VelocityPolicy) -> Actors:
     return Actors(policy, LowRank(policy.learnable, rank=2))
 
 
-def _paint(policy: Policy, actors: Actors, painting: Painting = PAINTING, **more: object) -> Rollout:
+def _paint(policy: VelocityPolicy, actors: Actors, painting: Painting = PAINTING, **more: object) -> Rollout:
     return paint(policy, actors.old, PROMPTS, SEEDS, painting, group_size=2, **more)  # type: ignore[arg-type]
 
 
-def test_pictures_lie_in_groups_and_on_grey(policy: Policy, actors: Actors) -> None:
+def test_pictures_lie_in_groups_and_on_grey(policy: VelocityPolicy, actors: Actors) -> None:
     made = _paint(policy, actors)
     assert [p.text for p in made.prompts] == [p.text for p in repeated(PROMPTS, 2)]
     assert made.images.shape[:2] == (6, 3)
@@ -45,7 +49,9 @@ def test_pictures_lie_in_groups_and_on_grey(policy: Policy, actors: Actors) -> N
     assert made.path == ()
 
 
-def test_a_picture_does_not_depend_on_what_is_painted_beside_it(policy: Policy, actors: Actors) -> None:
+def test_a_picture_does_not_depend_on_what_is_painted_beside_it(
+    policy: VelocityPolicy, actors: Actors
+) -> None:
     together = _paint(policy, actors)
     alone = paint(policy, actors.old, PROMPTS[1:2], SEEDS[2:4], PAINTING, group_size=2)
     torch.testing.assert_close(alone.x_0, together.x_0[2:4], atol=1e-5, rtol=1e-4)
@@ -53,7 +59,7 @@ def test_a_picture_does_not_depend_on_what_is_painted_beside_it(policy: Policy, 
     torch.testing.assert_close(parts.x_0, together.x_0, atol=1e-5, rtol=1e-4)
 
 
-def test_stochastic_steps_are_kept_whole_over_chunks(policy: Policy, actors: Actors) -> None:
+def test_stochastic_steps_are_kept_whole_over_chunks(policy: VelocityPolicy, actors: Actors) -> None:
     made = _paint(policy, actors, stochastic=frozenset({0, 1}))
     assert [step.x_t.shape[0] for step in made.path] == [6, 6]
     first, second = made.path
@@ -64,7 +70,7 @@ def test_stochastic_steps_are_kept_whole_over_chunks(policy: Policy, actors: Act
     )
 
 
-def test_an_experience_is_a_slice_of_all_of_it(policy: Policy, actors: Actors) -> None:
+def test_an_experience_is_a_slice_of_all_of_it(policy: VelocityPolicy, actors: Actors) -> None:
     made = _paint(policy, actors, stochastic=frozenset({0}))
     told = torch.arange(6.0)
     part = experience(made, advantage=told, reward=-told, valid=told > 2, rows=slice(2, 6))
@@ -82,7 +88,16 @@ def test_the_hash_tells_what_changes_pictures() -> None:
     assert PAINTING.hash() != replace(PAINTING, noise=Noise(level=0.1)).hash()
 
 
-def test_too_few_seeds_are_refused(policy: Policy, actors: Actors) -> None:
+def test_a_recipe_says_how_to_paint_and_tests_may_leave_guidance_out() -> None:
+    settings, distil = RolloutSettings(num_steps=3, guidance_scale=2.0), Distil(DistilSettings())
+    policy = GaussianPolicy()
+    guided, alone = (make_painting(settings, distil, policy, guidance=on) for on in (True, False))
+    assert guided == Painting(num_steps=3, guidance_scale=2.0)
+    assert alone == Painting(num_steps=3)
+    assert (guided.calls, alone.calls) == (6, 3)
+
+
+def test_too_few_seeds_are_refused(policy: VelocityPolicy, actors: Actors) -> None:
     with pytest.raises(ConfigError, match=r"3 prompts in groups of 2 need 6 seeds; got 5"):
         paint(policy, actors.old, PROMPTS, SEEDS[:5], PAINTING, group_size=2)
     with pytest.raises(ConfigError, match=r"at_once must be at least 1; got 0"):

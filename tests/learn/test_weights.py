@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from pictura.core.errors import ConfigError
+from pictura.families.flow.policy import FlowPolicy
 from pictura.learn.actors import Actors
-from pictura.learn.policy import Policy, load_policy
+from pictura.learn.policy import VelocityPolicy, load_policy
 from pictura.learn.weights import Full, LowRank
 from pictura.store.models import read_model
 from tests.tiny_model import make_model
@@ -16,16 +17,16 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory) -> Policy:
-    return load_policy(make_model(tmp_path_factory.mktemp("m") / "tiny"), CPU)
+def policy(tmp_path_factory: pytest.TempPathFactory) -> VelocityPolicy:
+    return FlowPolicy.from_model(make_model(tmp_path_factory.mktemp("m") / "tiny"), CPU)
 
 
-def _point(policy: Policy) -> tuple[torch.Tensor, torch.Tensor]:
+def _point(policy: VelocityPolicy) -> tuple[torch.Tensor, torch.Tensor]:
     torch.manual_seed(0)
     return torch.randn(2, *policy.latent_shape), torch.tensor([0.9, 0.3])
 
 
-def test_a_change_starts_as_none_and_is_up_times_down(policy: Policy) -> None:
+def test_a_change_starts_as_none_and_is_up_times_down(policy: VelocityPolicy) -> None:
     learnt = LowRank(policy.learnable, rank=3)
     assert all(torch.equal(w, policy.learnable[n]) for n, w in learnt.weights(learnt.values).items())
     name = "network.blocks.0.attention.out.weight"
@@ -34,18 +35,18 @@ def test_a_change_starts_as_none_and_is_up_times_down(policy: Policy) -> None:
     torch.testing.assert_close(change, learnt.values[f"{name}.down"].sum(0).expand_as(change))
 
 
-def test_the_rank_is_at_most_what_a_matrix_has(policy: Policy) -> None:
+def test_the_rank_is_at_most_what_a_matrix_has(policy: VelocityPolicy) -> None:
     learnt = LowRank(policy.learnable, rank=1000)
     name = "network.blocks.0.attention.out.weight"
     assert learnt.values[f"{name}.down"].shape == (32, 32)
 
 
-def test_the_same_seed_starts_the_same(policy: Policy) -> None:
+def test_the_same_seed_starts_the_same(policy: VelocityPolicy) -> None:
     one, other = (LowRank(policy.learnable, rank=2, seed=4).values for _ in range(2))
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_rank_0_and_nothing_to_learn_are_refused(policy: Policy) -> None:
+def test_rank_0_and_nothing_to_learn_are_refused(policy: VelocityPolicy) -> None:
     with pytest.raises(ConfigError, match=r"rank of what is learnt must be at least 1; got 0"):
         LowRank(policy.learnable, rank=0)
     with pytest.raises(ConfigError, match=r"no matrix with '\.towers\.' in its name"):
@@ -53,13 +54,13 @@ def test_rank_0_and_nothing_to_learn_are_refused(policy: Policy) -> None:
 
 
 @pytest.mark.parametrize("kind", ["low rank", "full"])
-def test_gradients_reach_the_values_and_nothing_else(policy: Policy, kind: str) -> None:
+def test_gradients_reach_the_values_and_nothing_else(policy: VelocityPolicy, kind: str) -> None:
     learnt = LowRank(policy.learnable, rank=2) if kind == "low rank" else Full(policy.learnable)
     actors = Actors(policy, learnt)
     x_t, t = _point(policy)
     cond = policy.read(["a red fox", "a blue ball"])
     for voice in (actors.old, actors.ema, actors.reference):
-        assert not voice(x_t, t, cond).requires_grad
+        assert not voice(x_t.clone().requires_grad_(True), t, cond).requires_grad
     actors.new(x_t, t, cond).square().mean().backward()
     grads = [v.grad for n, v in actors.values.items() if kind == "full" or n.endswith(".up")]
     assert all(g is not None for g in grads)
@@ -67,7 +68,7 @@ def test_gradients_reach_the_values_and_nothing_else(policy: Policy, kind: str) 
     assert not any(w.requires_grad for w in policy.learnable.values())
 
 
-def test_voices_part_and_follow(policy: Policy) -> None:
+def test_voices_part_and_follow(policy: VelocityPolicy) -> None:
     actors = Actors(policy, LowRank(policy.learnable, rank=2))
     x_t, t = _point(policy)
     cond = policy.read(["a red fox", "a blue ball"])
@@ -90,7 +91,10 @@ def test_voices_part_and_follow(policy: Policy) -> None:
 @pytest.mark.parametrize(
     ("family", "message"),
     [
-        ("oil", r"'tiny' is of the family 'oil', which cannot learn from rewards. Families that can: flow"),
+        (
+            "oil",
+            r"'tiny' is of the family 'oil', which cannot learn from rewards. Families that can: dalle, flow",
+        ),
         ("dfgan", r"cannot learn from rewards by itself.*\[\[critic.rewards\]\].*docs/algorithms/critic.md"),
     ],
 )

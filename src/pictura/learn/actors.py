@@ -1,24 +1,59 @@
 """The same networks under four sets of weights: policy, slow copy, average, reference.
 
-Letters B pictures, C channels, h w latent size.
+Letters B pictures, C channels, h w latent size, L tokens of a picture, V codes that a token can be.
 """
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pictura.core.types import Conditioning
-from pictura.learn.policy import Policy
+from pictura.learn.policy import Policy, kind_of
 from pictura.learn.weights import Learnable, Values
 
 VelocityOf = Callable[[Tensor, Tensor, Conditioning], Tensor]
 """(x_t (B, C, h, w), t (B,), cond) to velocity (B, C, h, w)."""
 
 
+class Hand:
+    """The networks under some weights: to be asked, and to paint with."""
+
+    def __init__(self, policy: Any, weights: Callable[[], Values], *, learns: bool = False) -> None:
+        """Make one.
+
+        Args:
+            policy: the networks, of either kind.
+            weights: gives those of the moment.
+            learns: whether gradients pass to them.
+        """
+        self._policy, self._weights, self._learns = policy, weights, learns
+        self._asked = "logits" if kind_of(policy) == "tokens" else "velocity"
+
+    def __call__(self, *given: Any) -> Tensor:
+        """The velocity (B, C, h, w) of (x_t, t, cond), or the logits (B, L, V) of (codes, cond)."""
+        with torch.set_grad_enabled(self._learns and torch.is_grad_enabled()):
+            return getattr(self._policy, self._asked)(self._weights(), *given)
+
+    @torch.no_grad()
+    def draw(self, cond: Conditioning, uniform: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes (B, L) and their log-probabilities (B, L), of a policy of tokens: see `TokenPolicy.draw`."""
+        return self._policy.draw(self._weights(), cond, uniform)
+
+
 class Actors:
-    """Velocities of each; only `new` passes gradients."""
+    """Four hands; only `new` passes gradients."""
+
+    new: Hand
+    """The policy that learns."""
+    old: Hand
+    """Its slow copy."""
+    ema: Hand
+    """Its moving average, which is what ships."""
+    reference: Hand
+    """Where it started."""
 
     def __init__(
         self, policy: Policy, learnable: Learnable, *, reference: Mapping[str, Tensor] | None = None
@@ -38,25 +73,10 @@ class Actors:
         self.old_values: Values = {name: value.clone() for name, value in start.items()}
         self.ema_values: Values = {name: value.clone() for name, value in start.items()}
         self.reference_values: Values = dict(reference) if reference is not None else start
-
-    def new(self, x_t: Tensor, t: Tensor, cond: Conditioning) -> Tensor:
-        """The policy that learns."""
-        return self.policy.velocity(self.learnable.weights(self.values), x_t, t, cond)
-
-    @torch.no_grad()
-    def old(self, x_t: Tensor, t: Tensor, cond: Conditioning) -> Tensor:
-        """Its slow copy."""
-        return self.policy.velocity(self.learnable.weights(self.old_values), x_t, t, cond)
-
-    @torch.no_grad()
-    def ema(self, x_t: Tensor, t: Tensor, cond: Conditioning) -> Tensor:
-        """Its moving average, which is what ships."""
-        return self.policy.velocity(self.learnable.weights(self.ema_values), x_t, t, cond)
-
-    @torch.no_grad()
-    def reference(self, x_t: Tensor, t: Tensor, cond: Conditioning) -> Tensor:
-        """Where it started."""
-        return self.policy.velocity(self._reference_weights, x_t, t, cond)
+        self.new = Hand(policy, lambda: learnable.weights(self.values), learns=True)
+        self.old = Hand(policy, lambda: learnable.weights(self.old_values))
+        self.ema = Hand(policy, lambda: learnable.weights(self.ema_values))
+        self.reference = Hand(policy, lambda: self._reference_weights)
 
     @cached_property
     def _reference_weights(self) -> Values:

@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from pictura.learn.actors import Actors
+from pictura.learn.policy import Kind
 from pictura.learn.rollout import Experience
 
 
@@ -39,6 +40,11 @@ class Algorithm(Protocol):
     @property
     def name(self) -> str:
         """In the registry."""
+        ...
+
+    @property
+    def needs(self) -> Kind:
+        """How the policies paint that it can teach."""
         ...
 
     @property

@@ -60,7 +60,9 @@ def check_same_run(saved: checkpoints.Checkpoint, where: Path, config: Mapping[s
                 f"{where} learnt with another {key} than the recipe asks for. "
                 f"Give the recipe another name, or delete the run to start anew."
             )
-    if theirs["stopped"] and theirs["recipe"]["guards"] == config["recipe"]["guards"]:
+    ours = config["recipe"]["guards"]
+    strict = all(ours.get(name) == limit for name, limit in theirs["recipe"]["guards"].items())
+    if theirs["stopped"] and strict:
         raise ConfigError(
             f"A guard stopped this run: {theirs['stopped']}. Give the recipe another name or, if you know "
             f"better than the guard, change [guards]; {where.parents[1] / 'best'} is the best of the run."

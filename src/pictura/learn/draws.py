@@ -3,7 +3,7 @@
 What is drawn for a picture does not depend on what lies beside it, so that batches of any size and any number
 of processes learn the same.
 
-Letters B pictures.
+Letters B pictures, L tokens of each.
 """
 
 from collections.abc import Sequence
@@ -29,6 +29,11 @@ def normal(seeds: Sequence[int], stream: int, shape: Sequence[int]) -> Tensor:
 def uniform(seeds: Sequence[int], stream: int) -> Tensor:
     """Numbers from 0 to 1, (B,) float32 on the CPU."""
     return torch.tensor([_random(seed, stream).random() for seed in seeds], dtype=torch.float32)
+
+
+def uniforms(seeds: Sequence[int], stream: int, num: int) -> Tensor:
+    """Numbers in [0, 1), (B, L) float64 on the CPU: L = `num` of each picture."""
+    return torch.from_numpy(np.stack([_random(seed, stream).random(num) for seed in seeds]))
 
 
 def seeds_of(seed: int, update: int, prompt: int, group_size: int) -> tuple[int, ...]:

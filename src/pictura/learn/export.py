@@ -19,7 +19,9 @@ from pictura.core.tables import from_table
 from pictura.learn.card import facts, learnt_section, training_section
 from pictura.learn.delta import delta_of
 from pictura.learn.history import History
+from pictura.learn.tokens import PLAIN
 from pictura.learn.weights import Values
+from pictura.sample.autoregressive import TokenLaw
 from pictura.sample.ode import check_solver
 from pictura.store.atomic import atomic_folder
 from pictura.store.models import DELTA, MANIFEST, SHOWN, ModelInfo, Sampling, find_models, read_model
@@ -27,6 +29,7 @@ from pictura.store.weights import read_weights
 from pictura.train import checkpoint
 from pictura.train.card import SAMPLES, model_card
 from pictura.train.export import verify_export
+from pictura.train.export_dalle import verify_dalle
 from pictura.train.export_part import Provenance, check_place, manifest_head, write_manifest
 from pictura.train.samples import sample_sheet
 
@@ -80,7 +83,7 @@ def export_learnt(
     manifest = {
         **base.manifest,
         **manifest_head(name, base.family, base.kind, _provenance(provenance, base)),
-        "sampling": dataclasses.asdict(_sampling(history, sampling)),
+        "sampling": _sampling(history, base, sampling or {}).table(),
         "recipe": history.config["recipe"],
         "learnt": facts(history, saved, base, weights=weights, lost=lost),
     }
@@ -89,7 +92,7 @@ def export_learnt(
             shutil.copy(base.path / file, tmp / file)
         _write_delta(tmp, delta)
         write_manifest(tmp, manifest)
-        verify_export(tmp)
+        (verify_dalle if base.by_tokens else verify_export)(tmp)
         if prompts := _prompts(history, base):
             sample_sheet([base.path, tmp], prompts).save(tmp / SAMPLES, optimize=True)
         hashes = write_manifest(tmp, manifest)
@@ -162,13 +165,20 @@ def _provenance(given: Provenance | None, base: ModelInfo) -> Provenance:
     return dataclasses.replace(said, data=tuple(dict.fromkeys([*said.data, *base.data])))
 
 
-def _sampling(history: History, given: Mapping[str, Any] | None) -> Sampling:
+def _sampling(history: History, base: ModelInfo, given: Mapping[str, Any]) -> Sampling:
     """How the run painted what it learnt from, which is how the model paints best."""
-    names = [field.name for field in dataclasses.fields(Sampling)]
-    rollout = history.config["recipe"]["rollout"]
-    table = {name: rollout[name] for name in names}
-    sampling = from_table(Sampling, {**table, **(given or {})}, "sampling")
-    check_solver(sampling.solver)
+    rollout, usual = history.config["recipe"]["rollout"], base.sampling.table()
+    own = PLAIN if base.by_tokens else tuple(usual)
+    if wrong := [name for name in given if name not in own]:
+        raise ConfigError(
+            f"A model of the family {base.family!r} has no {' and '.join(wrong)}: leave it out."
+        )
+    sampling = from_table(Sampling, {**usual, **{name: rollout[name] for name in own}, **given}, "sampling")
+    if base.by_tokens:
+        law = TokenLaw(**{name: getattr(sampling, name) for name in PLAIN})
+        law.check(base.manifest["transformer"]["num_codes"])
+    else:
+        check_solver(sampling.solver)
     return sampling
 
 

@@ -37,9 +37,13 @@ class Guard(Protocol):
     name: str
     key: str
     """Of the number among what the loop sees."""
-    limit: float
     state: dict[str, Any]
     """Everything it remembers, as JSON can hold it."""
+
+    @property
+    def limit(self) -> float:
+        """Of the number."""
+        ...
 
     def look(self, seen: float) -> tuple[Action, str] | None:
         """What to do about the number, and why in words; None where it is sound."""
@@ -130,7 +134,8 @@ class KL:
         if not self.limit or seen <= self.limit:
             return None
         reason = (
-            f"the velocity is {seen:.3g} (mean square) off the reference's, at most {self.limit:.3g} may be"
+            f"the policy is {seen:.3g} off the reference (mean square of velocities, or nats of a token's "
+            f"law), at most {self.limit:.3g} may be"
         )
         if not math.isfinite(seen):
             return "stop", reason
@@ -205,6 +210,32 @@ class Diversity:
         )
 
 
+@dataclass
+class Entropy:
+    """Tokens must stay open: where each is certain, all pictures of a prompt are one, and none is better."""
+
+    share: float
+    name: str = "entropy"
+    key: str = "entropy"
+    state: dict[str, Any] = field(default_factory=lambda: {"start": None})
+
+    @property
+    def limit(self) -> float:
+        """In nats; 0 before the first update."""
+        return self.share * (self.state["start"] or 0.0)
+
+    def look(self, seen: float) -> tuple[Action, str] | None:
+        """Remember the first; stop below the share of it."""
+        if self.state["start"] is None and math.isfinite(seen):
+            self.state["start"] = seen
+        if seen >= self.limit:
+            return None
+        return "stop", (
+            f"the law of a token has {seen:.3g} nats of entropy, at least {self.limit:.3g} are wanted "
+            f"({self.share:.0%} of the start's): the policy paints ever the same"
+        )
+
+
 class Guards:
     """All guards of a run."""
 
@@ -217,6 +248,7 @@ class Guards:
             Invalid(settings.max_invalid),
             HeldOutDrop(settings.held_out_drop, settings.held_out_times),
             Diversity(settings.min_diversity),
+            Entropy(settings.min_entropy),
         )
 
     def look(self, seen: Seen) -> tuple[Finding, ...]:
@@ -241,4 +273,4 @@ class Guards:
     def load(self, saved: Mapping[str, Any]) -> None:
         """The inverse of `state`; limits stay those of the settings."""
         for guard in self.all:
-            guard.state = {**guard.state, **saved[guard.name]["state"]}
+            guard.state = {**guard.state, **saved.get(guard.name, {"state": {}})["state"]}

@@ -7,7 +7,7 @@ Letters N prompts, G pictures of each, K numbers.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,11 @@ from torch.nn import functional as F
 from pictura.core.errors import ConfigError
 from pictura.core.types import Prompt
 from pictura.encode.clip.load import ClipModel
-from pictura.learn.actors import VelocityOf
 from pictura.learn.draws import seeds_of
 from pictura.learn.measures import distances, looks
 from pictura.learn.policy import Policy
 from pictura.learn.prompts import HELD_OUT_SEED, HeldOutPrompts
-from pictura.learn.sampling import Painting, paint
+from pictura.learn.sampling import AnyPainting, paint
 from pictura.reward.judge import open_detector
 from pictura.store.models import resolve
 from pictura.train.distributed import Process, summed
@@ -101,7 +100,7 @@ class HeldOut:
         self,
         prompts: HeldOutPrompts,
         scores: HeldOutScores,
-        painting: Painting,
+        painting: AnyPainting,
         *,
         num_seeds: int,
         process: Process,
@@ -111,19 +110,19 @@ class HeldOut:
         self.state: dict[str, dict[str, list[float]]] = {"base": {}, "best": {}}
         """N numbers of each kind at the start, and of each score at its best, as JSON can hold them."""
 
-    def look(self, policy: Policy, velocity: VelocityOf) -> dict[str, float]:
+    def look(self, policy: Policy, hand: Callable[..., Tensor]) -> dict[str, float]:
         """Paint and score; the first look is that of the start.
 
         Args:
             policy: the networks.
-            velocity: whose hand paints.
+            hand: whose hand paints.
 
         Returns:
             Means under names that open with ``held_out/``, and for the guards: `drop`, the largest fall of a
             score below its best, in standard errors over prompts; `diversity_share` of the start's; `total`,
             the mean rise of the scores above the start, in its standard deviations over prompts.
         """
-        rows = self._rows(policy, velocity)
+        rows = self._rows(policy, hand)
         base, best = self.state["base"], self.state["best"]
         if not base:
             base |= rows
@@ -141,13 +140,13 @@ class HeldOut:
             "held_out/total": sum(rises) / len(rises),
         }
 
-    def _rows(self, policy: Policy, velocity: VelocityOf) -> dict[str, list[float]]:
+    def _rows(self, policy: Policy, hand: Callable[..., Tensor]) -> dict[str, list[float]]:
         """Every number of every prompt, N each; the processes share the painting."""
         asked, group = self.prompts.prompts, self._num_seeds
         mine = list(range(self._process.rank, len(asked), self._process.num_processes))
         shown = mine or [0]
         seeds = [seed for i in shown for seed in seeds_of(HELD_OUT_SEED, 0, i, group)]
-        rollout = paint(policy, velocity, [asked[i] for i in shown], seeds, self._painting, group_size=group)
+        rollout = paint(policy, hand, [asked[i] for i in shown], seeds, self._painting, group_size=group)
         about = looks(rollout.x_0, rollout.images)
         seen = self.scores.rows(rollout.images, rollout.prompts, group)
         seen |= {name: row.unflatten(0, (-1, group)).mean(dim=1).cpu() for name, row in about.items()}

@@ -23,6 +23,7 @@ SHOWN = {
     "reward_std": "its spread",
     "zero_std": "groups without spread",
     "kl": "distance from the reference",
+    "entropy": "entropy of a token",
     "grad_norm": "gradient",
     "held_out/strict": "held out: right",
     "held_out/clip": "held out: likeness",

@@ -19,7 +19,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -28,12 +28,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pictura.core.errors import ConfigError, PicturaError
+from pictura.core.errors import PicturaError
 from pictura.core.tables import to_table
 from pictura.core.types import Prompt
 from pictura.learn.actors import Actors
 from pictura.learn.advantage import advantages, mixture
-from pictura.learn.algorithms import make_algorithm
+from pictura.learn.algorithms import check_pair, make_algorithm
 from pictura.learn.checkpoint import check_same_run, make_learnable, read_start, take
 from pictura.learn.draws import seeds_of
 from pictura.learn.guards import Guards, Seen
@@ -44,7 +44,7 @@ from pictura.learn.policy import load_policy
 from pictura.learn.prompts import split_prompts
 from pictura.learn.recipe import LearnRecipe, check_groups
 from pictura.learn.rollout import Rollout, experience
-from pictura.learn.sampling import Painting, paint
+from pictura.learn.sampling import make_painting, paint
 from pictura.learn.scoring import Earned, metrics_of, score
 from pictura.learn.step import Stepper
 from pictura.reward.registry import make_reward
@@ -81,15 +81,17 @@ class Run:
         self.reward = make_reward(recipe.rewards, device=str(process.device))
         self.algorithm = make_algorithm(recipe.algorithm, self.reward)
         self.micro = check_groups(recipe, process.num_processes, compares=self.algorithm.compares)
-        self.painting = Painting(**to_table(recipe.rollout), noise=self.algorithm.noise)
-        if self._stochastic(0) and self.painting.guidance_scale != 1:
-            raise ConfigError(
-                f"rollout.guidance_scale must be 1 (off) for {self.algorithm.name!r}, which learns from "
-                f"drawn steps of one network call; got {self.painting.guidance_scale}."
-            )
-        self.tested = self.painting
-        if self.algorithm.behaviour == "reference":  # it paints by guidance what is learnt to do without
-            self.tested = replace(self.painting, guidance_scale=1.0)
+        base = root / recipe.model.base
+        self.model = resolve(base if base.exists() else recipe.model.base)
+        self.policy = load_policy(self.model, process.device)
+        check_pair(self.algorithm, self.policy, self.model)
+        self.painting = make_painting(recipe.rollout, self.algorithm, self.policy)
+        self.tested = make_painting(
+            recipe.rollout,
+            self.algorithm,
+            self.policy,
+            guidance=self.algorithm.behaviour != "reference",  # it guides what is learnt to do without
+        )
         self.prompts, kept = split_prompts(
             recipe.prompts, root, seed=recipe.seed, num_held_out=recipe.held_out.prompts
         )
@@ -98,9 +100,6 @@ class Run:
         self.held_out = HeldOut(kept, scores, self.tested, num_seeds=num_seeds, process=process)
         self.guards = Guards(recipe.guards)
 
-        base = root / recipe.model.base
-        self.model = resolve(base if base.exists() else recipe.model.base)
-        self.policy = load_policy(self.model, process.device)
         self.step, self.seconds, self.slowed, self.best = 0, 0.0, 1.0, -math.inf
         self.end: End | None = None
         self.actors, self.optimizer = self._open(root)
@@ -235,8 +234,7 @@ class Run:
             ema = min(recipe.training.ema_decay, (1 + step) / (10 + step))  # a young average moves faster
             self.actors.follow(old_decay=self.algorithm.old_decay(step), ema_decay=ema)
         self.step += 1
-        if "kl" in metrics:
-            self._allowed({"kl": metrics["kl"]}, logs)
+        self._allowed({k: metrics[k] for k in ("kl", "entropy") if k in metrics}, logs)
         return metrics | self._costs([*times, time.monotonic()])
 
     def _compared(self, earned: Earned) -> Tensor:
@@ -249,7 +247,7 @@ class Run:
 
     def _stochastic(self, step: int) -> frozenset[int]:
         rng = np.random.default_rng([self.recipe.seed, step])
-        return self.algorithm.stochastic(self.painting.num_steps, rng)
+        return self.algorithm.stochastic(self.recipe.rollout.num_steps, rng)
 
     def _learn(self, rollout: Rollout, earned: Earned, advantage: Tensor, logs: Logs) -> dict[str, float]:
         """The optimiser steps of an update, each on its share of the groups."""
@@ -300,10 +298,9 @@ class Run:
         painted, scored, learnt = (later - earlier for earlier, later in pairwise(times))
         prompts = self.recipe.prompts
         images = prompts.per_update * prompts.group_size
-        calls = images * self.painting.num_steps * (1 if self.painting.guidance_scale == 1 else 2)
         return {
             "images_per_s": images / max(times[-1] - times[0], 1e-9),
-            "network_calls": float(calls),
+            "network_calls": float(images * self.painting.calls),
             "rollout_s": painted,
             "reward_s": scored,
             "learn_s": learnt,

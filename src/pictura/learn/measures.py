@@ -22,7 +22,7 @@ def looks(x_0: Tensor, images: Tensor) -> dict[str, Tensor]:
     """Numbers about each picture.
 
     Args:
-        x_0: (B, C, h, w) latents.
+        x_0: (B, C, h, w) latents, or codes, of which nothing is said.
         images: (B, 3, H, W).
 
     Returns:
@@ -32,8 +32,8 @@ def looks(x_0: Tensor, images: Tensor) -> dict[str, Tensor]:
     weights = images.new_tensor(_LUMINANCE)[:, None, None]
     grey = (images * weights).sum(dim=1)
     across, down = grey.diff(dim=2).abs().mean(dim=(1, 2)), grey.diff(dim=1).abs().mean(dim=(1, 2))
-    return {
-        "x0_norm": x_0.square().mean(dim=(1, 2, 3)).sqrt(),
+    size = {"x0_norm": x_0.square().mean(dim=(1, 2, 3)).sqrt()} if x_0.is_floating_point() else {}
+    return size | {
         "luminance": grey.mean(dim=(1, 2)),
         "saturation": (images.amax(dim=1) - images.amin(dim=1)).mean(dim=(1, 2)),
         "high_frequency": (across + down) / 2,

@@ -73,6 +73,9 @@ class RolloutSettings:
     """The times at which guidance is on."""
     at_once: int = 64
     """Pictures of one network call."""
+    temperature: float = 1.0
+    """Of painters by tokens, as `top_k`: only as it is, see `tokens.py`."""
+    top_k: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,13 +117,16 @@ class GuardSettings:
     max_zero_std: float = 0.8
     zero_std_updates: int = 10
     max_kl: float = 0.5
-    """Budget of the mean squared change of the velocity from the reference's; 0 = no limit."""
+    """Budget of the way from the reference: mean squared change of the velocity, or divergence of a token's
+    law in nats; 0 = no limit."""
     max_invalid: float = 0.05
     held_out_drop: float = 2.0
     """In standard errors."""
     held_out_times: int = 2
     min_diversity: float = 0.6
     """As a share of the reference's."""
+    min_entropy: float = 0.5
+    """Of the laws that tokens are drawn from, as a share of the first update's; 0 = no limit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,12 +1,12 @@
 """Pictures that were painted to learn from, and how.
 
-Letters B pictures (whole groups, all pictures of a prompt side by side), C channels, h w latent size, T text
-        tokens, D width.
+Letters B pictures (whole groups, all pictures of a prompt side by side), C channels, h w latent size,
+        L tokens of a picture, T text tokens, D width.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from torch import Tensor
 
@@ -31,6 +31,19 @@ class Transition:
     """(B,) of `x_next`, mean over the numbers."""
 
 
+class Drawn(NamedTuple):
+    """What some pictures were made of and became."""
+
+    noise: Tensor
+    """What painting started from: latents (B, C, h, w), or for tokens (B, L) numbers in [0, 1)."""
+    x_0: Tensor
+    """What was painted: latents (B, C, h, w), or codes (B, L) int64."""
+    path: tuple[Transition, ...] = ()
+    """The stochastic steps; none where the path was an ODE, and none for tokens."""
+    log_prob: Tensor | None = None
+    """(B, L) of each token as it was drawn, in fp32; None where no tokens were."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rollout:
     """What was painted."""
@@ -41,15 +54,14 @@ class Rollout:
     seeds: tuple[int, ...]
     """B: every random number about a picture is drawn from its own (`draws.py`)."""
     cond: Conditioning
-    """Of each picture's prompt, (B, T, D)."""
+    """Of each picture's prompt, (B, T, D) or (B, T)."""
     noise: Tensor
-    """(B, C, h, w) what painting started from."""
     x_0: Tensor
-    """(B, C, h, w) what was painted."""
+    path: tuple[Transition, ...]
+    log_prob: Tensor | None = None
+    """These four as `Drawn` says."""
     images: Tensor
     """(B, 3, H, W) in [0, 1] on light grey."""
-    path: tuple[Transition, ...]
-    """The stochastic steps; none where the path was an ODE."""
     sampler: str
     """Hash of how it was painted."""
     version: int
@@ -67,6 +79,8 @@ class Experience:
     noise: Tensor
     x_0: Tensor
     path: tuple[Transition, ...]
+    log_prob: Tensor | None = None
+    """These four as `Drawn` says."""
     advantage: Tensor
     """(B,) how much better than the others of its group; 0 where the reward could not tell."""
     reward: Tensor
@@ -98,6 +112,7 @@ def experience(
         noise=rollout.noise[rows],
         x_0=rollout.x_0[rows],
         path=path,
+        log_prob=None if rollout.log_prob is None else rollout.log_prob[rows],
         advantage=advantage[rows],
         reward=reward[rows],
         valid=valid[rows],

@@ -1,7 +1,7 @@
 """The clipped surrogate: how likely what was painted is now against then, and how good it was, to a loss.
 
 Source  Schulman et al. 2017, PPO (arXiv:1707.06347), equation 7.
-Letters B pictures.
+Letters B pictures; where a ratio is that of a token, (B, L) with advantages (B, 1).
 """
 
 from torch import Tensor

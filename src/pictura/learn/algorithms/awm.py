@@ -68,6 +68,7 @@ class AWM:
 
     Settings: ClassVar = AWMSettings
     name: ClassVar = "awm"
+    needs: ClassVar[Literal["velocity"]] = "velocity"
     compares: ClassVar = True
     differentiable: ClassVar = False
     noise: ClassVar = Noise()

@@ -55,6 +55,7 @@ class Backprop:
 
     Settings: ClassVar = BackpropSettings
     name: ClassVar = "backprop"
+    needs: ClassVar[Literal["velocity"]] = "velocity"
     behaviour: ClassVar[Literal["new"]] = "new"
     compares: ClassVar = False
     differentiable: ClassVar = True

@@ -53,6 +53,7 @@ class Distil:
 
     Settings: ClassVar = DistilSettings
     name: ClassVar = "distil"
+    needs: ClassVar[Literal["velocity"]] = "velocity"
     behaviour: ClassVar[Literal["reference"]] = "reference"
     compares: ClassVar = False
     differentiable: ClassVar = False

@@ -48,6 +48,7 @@ class DPO:
 
     Settings: ClassVar = DPOSettings
     name: ClassVar = "dpo"
+    needs: ClassVar[Literal["velocity"]] = "velocity"
     behaviour: ClassVar[Literal["new"]] = "new"
     compares: ClassVar = True
     differentiable: ClassVar = False

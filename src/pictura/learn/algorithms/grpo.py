@@ -70,6 +70,7 @@ class GRPO:
 
     Settings: ClassVar = GRPOSettings
     name: ClassVar = "grpo"
+    needs: ClassVar[Literal["velocity"]] = "velocity"
     behaviour: ClassVar[Literal["new"]] = "new"
     compares: ClassVar = True
     differentiable: ClassVar = False

@@ -12,7 +12,9 @@ from pictura.core.errors import ConfigError
 from pictura.core.registry import Registry
 from pictura.core.tables import from_table
 from pictura.learn.algorithm import Algorithm
+from pictura.learn.policy import Kind, Policy, kind_of
 from pictura.reward.types import Reward
+from pictura.store.models import ModelInfo
 
 ALGORITHMS = Registry(
     "algorithm",
@@ -23,9 +25,11 @@ ALGORITHMS = Registry(
         "dpo": "pictura.learn.algorithms.dpo:DPO",
         "backprop": "pictura.learn.algorithms.backprop:Backprop",
         "distil": "pictura.learn.algorithms.distil:Distil",
+        "token-grpo": "pictura.learn.algorithms.token_grpo:TokenGRPO",
     },
     group="pictura.algorithms",
 )
+_PAINTS: dict[Kind, str] = {"velocity": "follow a velocity", "tokens": "draw tokens"}
 
 
 def make_algorithm(table: Mapping[str, Any], reward: Reward) -> Algorithm:
@@ -50,3 +54,19 @@ def make_algorithm(table: Mapping[str, Any], reward: Reward) -> Algorithm:
             "none. Take a differentiable reward, or another algorithm such as 'nft'."
         )
     return kind(settings, reward)
+
+
+def check_pair(algorithm: Algorithm, policy: Policy, model: ModelInfo) -> None:
+    """Check that an algorithm can teach a policy.
+
+    Raises:
+        ConfigError: it cannot; those that can are named.
+    """
+    kind = kind_of(policy)
+    if algorithm.needs != kind:
+        fit = [name for name in ALGORITHMS if ALGORITHMS.get(name).needs == kind]
+        raise ConfigError(
+            f"The algorithm {algorithm.name!r} teaches models that {_PAINTS[algorithm.needs]}, and those "
+            f"of the family {model.family!r}, such as {model.name!r}, {_PAINTS[kind]}. "
+            f"For them set algorithm.name to one of: {', '.join(fit)}."
+        )

@@ -56,6 +56,7 @@ class NFT:
 
     Settings: ClassVar = NFTSettings
     name: ClassVar = "nft"
+    needs: ClassVar[Literal["velocity"]] = "velocity"
     behaviour: ClassVar[Literal["old"]] = "old"
     compares: ClassVar = True
     differentiable: ClassVar = False

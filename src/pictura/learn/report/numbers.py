@@ -11,7 +11,7 @@ from pictura.learn.history import History
 from pictura.learn.report.curves import Panel, row_of_plots
 
 _LISTED = 40
-_BELOW = ("held_out/diversity_share",)
+_BELOW = ("held_out/diversity_share", "entropy")
 """Numbers whose guard objects to small ones."""
 
 
@@ -24,6 +24,7 @@ _ROWS = {
         ),
         Panel(title="difference of a prompt's pictures", lines={"spread": ""}),
         Panel(title="groups without spread", lines={"zero_std": ""}, watched="zero_std"),
+        Panel(title="entropy of a token, in nats", lines={"entropy": ""}, watched="entropy"),
     ),
     "Distance": (
         Panel(title="distance from the reference", lines={"kl": ""}, watched="kl"),
