@@ -48,6 +48,17 @@ def gan_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.fixture(scope="session")
+def dalle_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for PICTURA_HOME with two tiny painters by tokens: `sharp`, and `untrained`, which guesses."""
+    from tests.tiny_dalle import flattened, make_dalle
+
+    home = tmp_path_factory.mktemp("dalle-home")
+    sharp = make_dalle(home / "models" / "sharp", name="sharp", sharp=True)
+    flattened(sharp, home / "models" / "untrained")
+    return home
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="also run the long proofs marked slow")
 

@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pictura.pipeline import Painter, Picture, grid, load, repaint
+    from pictura.search import Searcher
 
 __version__ = "0.1.0"
-__all__ = ["Painter", "Picture", "__version__", "grid", "load", "repaint"]
+__all__ = ["Painter", "Picture", "Searcher", "__version__", "grid", "load", "repaint"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the pipeline on first use, so that `import pictura` costs nothing."""
+    """Import on first use, so that `import pictura` costs nothing."""
+    if name == "Searcher":
+        from pictura.search import Searcher
+
+        return Searcher
     if name in __all__:
         from pictura import pipeline
 

@@ -6,21 +6,24 @@
               3 draw noise, one stream per picture       sample/randomness.py
               4 follow the velocity from noise to latent sample/ode.py, guidance.py
               5 decode the latent        pixels          runtime/ or families/
-              6 scale, and say how it was painted        store/metadata.py
+              6 keep the best of many, if asked for      runtime/rerank.py
+              7 scale, and say how it was painted        store/pictures.py
+    complete  the same, below the top rows of a given picture
     repaint   the same from what a picture says about itself
     explain   where a model that attends to words looked for each of them
 
-A model of an adversarial family paints in one pass: 4 and 5 are one call of its generator.
+A model of an adversarial family paints in one pass: 4 and 5 are one call of its generator. One of the family
+dalle draws tokens instead, one after another: sample/autoregressive.py stands for 3 and 4.
 
-Letters B batch, C latent channels, h w latent size, N noise numbers, S side, T text tokens.
+Letters B batch, C channels, h w latent size or token grid, H W picture size, N noise numbers, S side.
 """
 
 import difflib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,68 +31,47 @@ from PIL import Image
 
 import pictura
 from pictura.core import images
-from pictura.core.errors import ConfigError, ModelError, PromptError
-from pictura.core.sheets import sheet, word_sheet
-from pictura.core.types import Backend, Conditioning, OnePass, OnePassBackend
+from pictura.core.errors import ConfigError, ModelError
+from pictura.core.sheets import word_sheet
+from pictura.core.types import Backend, Conditioning, OnePass, OnePassBackend, TokenBackend
 from pictura.encode.tokenizer import Tokenizer, split_words
 from pictura.runtime.open import open_backend
+from pictura.runtime.rerank import rank
+from pictura.sample.autoregressive import TokenLaw, draw_codes, no_better_than_chance
+from pictura.sample.completion import top_codes
 from pictura.sample.guidance import guided
 from pictura.sample.ode import check_solver, solve
 from pictura.sample.randomness import draw_seed, noise
+from pictura.sample.request import check_length, check_numbers, check_prompt, choose, refuse_foreign
 from pictura.sample.schedules import time_grid
 from pictura.sample.sizes import DEFAULT_SIZE, check_size, nearest_grid
-from pictura.store.atomic import atomic_file
-from pictura.store.metadata import on_white, read_metadata, read_settings, save_picture
-from pictura.store.models import AS_LEARNT, AT_ONCE, ModelInfo, find_models, home, resolve
+from pictura.store.metadata import CHOICE, on_white, read_metadata, read_settings
+from pictura.store.models import AS_LEARNT, AT_ONCE, AUTOREGRESSIVE, ModelInfo, find_models, home, resolve
+from pictura.store.pictures import Picture, grid
 
-MAX_PROMPT = 2000
-MAX_IMAGES = 64
+__all__ = ["Painter", "Picture", "grid", "load", "repaint"]
+UNTRAINED = (
+    "THE MODEL {!r} SEEMS UNTRAINED: its guesses of the next token are no better than chance, "
+    "and what it paints is noise."
+)
 Floats = NDArray[np.float32]
 OnStep = Callable[[int, int], None]
 """Called with (network steps done, network steps in all), over all pictures."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Picture:
-    """A painted picture that knows how it was painted."""
+class Painted(NamedTuple):
+    """What came out of the networks."""
 
-    image: Image.Image
-    """RGBA with straight alpha, or RGB."""
-    prompt: str
-    seed: int
-    index: int
-    """Its number among the pictures of its seed, from 0."""
-    settings: dict[str, Any]
-    """num_steps, guidance_scale, guidance_interval, solver, shift, size and painted_size (width, height),
-    scaling (``lanczos`` or none), device; strength where the model has a delta."""
-    model: str
-    model_hash: str
-    version: str
-
-    def metadata(self) -> dict[str, Any]:
-        """Everything but the pixels, as JSON can hold it."""
-        names = ("prompt", "seed", "index", "settings", "model", "model_hash", "version")
-        return {name: getattr(self, name) for name in names}
-
-    def save(self, path: Path | str, *, format: str = "png") -> Path:  # noqa: A002
-        """Write the picture with its metadata, whole or not at all.
-
-        Args:
-            path: of the file.
-            format: ``png``, ``webp`` or ``jpeg`` (on white).
-
-        Raises:
-            StorageError: the disk is full or the place cannot be written.
-        """
-        with atomic_file(Path(path)) as temporary:
-            save_picture(self.image, temporary, self.metadata(), format=format)
-        return Path(path)
+    images: Floats
+    """(B, 3 or 4, H, W) in [0, 1], premultiplied."""
+    notices: tuple[str, ...] = ()
+    """What a person should know about them."""
 
 
 class Painter:
     """A loaded model, ready to paint."""
 
-    def __init__(self, model: ModelInfo, backend: Backend | OnePassBackend) -> None:
+    def __init__(self, model: ModelInfo, backend: Backend | OnePassBackend | TokenBackend) -> None:
         self.model = model
         self._backend: Any = backend
         self._tokenizer = Tokenizer.load(model.path / "tokenizer.json", max_tokens=model.max_tokens)
@@ -116,6 +98,10 @@ class Painter:
         guidance_scale: float | None = None,
         size: tuple[int, int] | None = None,
         solver: str | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        candidates: int | None = None,
+        given: Sequence[int] | None = None,
         on_step: OnStep | None = None,
     ) -> list[Picture]:
         """Paint pictures of a sentence.
@@ -125,11 +111,15 @@ class Painter:
             num_images: how many pictures, 1 to 64.
             first: number of the first of them; 4 goes on where a seed's first four ended.
             seed: the same seed paints the same pictures; None draws one.
-            num_steps: network steps per picture; None as the model advises, as for the next two. A model
-                that paints in one pass takes none of the three.
+            num_steps: network steps per picture; None as the model advises, as for the next five. A model
+                takes those that its way of painting has, and refuses the others.
             guidance_scale: how closely to follow the prompt; 1 = off.
-            solver: ``euler``, ``ab2`` or ``dpmpp_2m``.
             size: (width, height) of the pictures in pixels, each 16 to 1024, at most 2:1; None is 256x256.
+            solver: ``euler``, ``ab2`` or ``dpmpp_2m``.
+            temperature: of painters by tokens: 0 takes the likeliest token, 1 draws as they are likely.
+            top_k: of painters by tokens: draw among so many likeliest; 0 = all.
+            candidates: paint so many, up to 128, and keep those that `clip-guide` finds best, best first.
+            given: tokens that every picture begins with; `complete` reads them off a picture.
             on_step: called with (network steps done, network steps in all).
 
         Returns:
@@ -138,24 +128,51 @@ class Painter:
         Raises:
             PromptError: the prompt is empty or too long.
             SizeError: the size is out of range.
-            ConfigError: another setting is out of range.
+            ConfigError: another setting is out of range, or the model does not have it.
         """
-        if not 1 <= num_images <= MAX_IMAGES:
-            raise ConfigError(f"num_images must be from 1 to {MAX_IMAGES}; got {num_images}.")
-        if self.model.one_pass:
-            given = {"num_steps (--steps)": num_steps, "guidance_scale (--guidance)": guidance_scale}
-            _refuse(self.model.name, {**given, "solver": solver})
-        advised = self.model.sampling
-        settings = {
-            "num_steps": advised.num_steps if num_steps is None else num_steps,
-            "guidance_scale": advised.guidance_scale if guidance_scale is None else float(guidance_scale),
-            "guidance_interval": list(advised.guidance_interval),
-            "solver": advised.solver if solver is None else solver,
-            "shift": advised.shift,
-            "size": list(DEFAULT_SIZE if size is None else size),
-        }
-        numbers = range(first, first + num_images)
-        return self._paint(prompt, draw_seed() if seed is None else seed, numbers, settings, on_step)
+        check_numbers(num_images, candidates)
+        settings = choose(
+            self.model,
+            {
+                "num_steps": num_steps,
+                "guidance_scale": None if guidance_scale is None else float(guidance_scale),
+                "solver": solver,
+                "temperature": None if temperature is None else float(temperature),
+                "top_k": top_k,
+                "given": None if given is None else list(given),
+            },
+        )
+        settings["size"] = list(DEFAULT_SIZE if size is None else size)
+        numbers = range(first, first + (candidates or num_images))
+        keep = num_images if candidates else None
+        return self._paint(
+            prompt, draw_seed() if seed is None else seed, numbers, settings, keep=keep, on_step=on_step
+        )
+
+    def complete(
+        self, picture: Picture | Image.Image, prompt: str, *, rows: int, **settings: Any
+    ) -> list[Picture]:
+        """Paint on below the top rows of a picture.
+
+        The rows are read as tokens, so that they come out as the model can draw them, not pixel for pixel.
+
+        Args:
+            picture: of the very size that the model paints.
+            prompt: what the whole picture shall show.
+            rows: of pixels from the top that are kept; what lies below them is not looked at.
+            settings: those of `paint`.
+
+        Returns:
+            The pictures.
+
+        Raises:
+            SizeError: the picture has another size.
+            ConfigError: the model does not paint token by token, or no token ends at that row.
+            PromptError: as for `paint`.
+        """
+        refuse_foreign(self.model, {"given": picture})
+        image = picture.image if isinstance(picture, Picture) else picture
+        return self.paint(prompt, given=top_codes(self.model, self._backend, image, rows), **settings)
 
     def notices(self, prompt: str) -> list[str]:
         """What a person should know before painting `prompt`: words the model never saw, and cut ends."""
@@ -167,7 +184,7 @@ class Painter:
                 hint = f" Near it: {', '.join(near)}." if near else ""
                 found.append(f"The model has never seen the word {word!r}.{hint}")
         count = self._tokenizer.count(prompt)
-        if count > self.model.max_tokens:
+        if count > self.model.max_tokens and not self.model.by_tokens:  # which refuse it
             found.append(
                 f"The prompt has {count} tokens; the model reads the first {self.model.max_tokens} of them."
             )
@@ -200,37 +217,47 @@ class Painter:
         seed: int,
         numbers: Sequence[int],
         settings: dict[str, Any],
+        *,
+        keep: int | None = None,
         on_step: OnStep | None = None,
     ) -> list[Picture]:
-        """Paint the pictures `numbers` of `seed`, scale them, and say how they were painted."""
+        """Paint the pictures `numbers` of `seed`, keep the best, scale, and say how they were painted."""
         check_prompt(prompt)
         check_size(tuple(settings["size"]))
-        way = self._in_one_pass if self.model.one_pass else self._by_steps
+        ways = {AT_ONCE: self._in_one_pass, AUTOREGRESSIVE: self._by_tokens}
+        way = ways.get(self.model.sampling.solver, self._by_steps)
         painted = way(prompt, seed, numbers, settings, on_step or (lambda *_: None))
-        painted_size = [painted.shape[3], painted.shape[2]]
+
+        painted_size = [painted.images.shape[3], painted.images.shape[2]]
         scaling = "none" if painted_size == settings["size"] else "lanczos"
         told = {**settings, "painted_size": painted_size, "scaling": scaling, "device": self.device}
         if self.model.deltas:
             told["strength"] = self.strength
+
+        kept = [(row, told) for row in range(len(numbers))]
+        if keep is not None:
+            ranking = rank(images.to_pil(painted.images), prompt, keep=keep)
+            told |= {"candidates": len(numbers), "scored_by": ranking.by}
+            kept = [(row, {**told, "score": ranking.scores[row]}) for row in ranking.best]
+        arrays = images.resize(painted.images[[row for row, _ in kept]], tuple(settings["size"]))
         return [
             Picture(
                 image=image,
                 prompt=prompt,
                 seed=seed,
-                index=i,
-                settings=told,
+                index=numbers[row],
+                settings=said,
                 model=self.model.name,
                 model_hash=self.model.hash,
                 version=pictura.__version__,
+                notices=painted.notices,
             )
-            for i, image in zip(
-                numbers, images.to_pil(images.resize(painted, tuple(settings["size"]))), strict=True
-            )
+            for (row, said), image in zip(kept, images.to_pil(arrays), strict=True)
         ]
 
     def _by_steps(
         self, prompt: str, seed: int, numbers: Sequence[int], settings: dict[str, Any], on_step: OnStep
-    ) -> Floats:
+    ) -> Painted:
         """From words to pixels (B, C, H, W) along a velocity. The whole way is here, in order."""
         check_solver(settings["solver"])
         times = time_grid(settings["num_steps"], shift=settings["shift"])
@@ -259,19 +286,43 @@ class Painter:
             method=settings["solver"],
             on_step=lambda done, total: on_step(done * num, total * num),
         )
-        return backend.numpy(backend.decode(x_0))
+        return Painted(backend.numpy(backend.decode(x_0)))
 
     def _in_one_pass(
         self, prompt: str, seed: int, numbers: Sequence[int], settings: dict[str, Any], on_step: OnStep
-    ) -> Floats:
+    ) -> Painted:
         """From words to pixels (B, C, S, S) in one call for each picture."""
         if settings["solver"] != AT_ONCE:
-            _refuse(self.model.name, {"solver": settings["solver"]})
+            refuse_foreign(self.model, {"solver": settings["solver"]})
         text, painted = self._read(prompt), []
         for done, i in enumerate(numbers, start=1):
             painted.append(self._pass(text, seed, i).images)
             on_step(done, len(numbers))
-        return np.concatenate(painted)
+        return Painted(np.concatenate(painted))
+
+    def _by_tokens(
+        self, prompt: str, seed: int, numbers: Sequence[int], settings: dict[str, Any], on_step: OnStep
+    ) -> Painted:
+        """From words to pixels (B, C, H, W) by drawing a token at a time."""
+        if settings["solver"] != AUTOREGRESSIVE:
+            refuse_foreign(self.model, {"solver": settings["solver"]})
+        backend: TokenBackend = self._backend
+        law = TokenLaw(**{name: settings[name] for name in ("temperature", "top_k", "guidance_scale")})
+        check_length(self.model, self._tokenizer.count(prompt))
+        text, no_text = (np.array(self._tokenizer.encode(words), dtype=np.int64) for words in (prompt, ""))
+        drawn = draw_codes(
+            backend,
+            text,
+            no_text,
+            seed=seed,
+            numbers=numbers,
+            law=law,
+            given=settings.get("given", ()),
+            on_step=on_step,
+        )
+        chance = no_better_than_chance(drawn, backend.num_codes)
+        notices = (UNTRAINED.format(self.model.name),) if chance else ()
+        return Painted(backend.decode(drawn.codes.reshape(-1, *backend.grid)), notices)
 
     def _read(self, words: str) -> Conditioning:
         """What the network is told of some words."""
@@ -333,46 +384,9 @@ def repaint(path: Path | str, *, device: str = "auto", on_step: OnStep | None = 
     if device == "auto" and said["settings"].get("device") == "cpu":
         device = "cpu"
     painter = _load(model, device, settings.pop("strength", AS_LEARNT))
-    return painter._paint(said["prompt"], said["seed"], [said["index"]], settings, on_step)[0]
-
-
-def grid(pictures: Sequence[Picture]) -> Image.Image:
-    """Pictures side by side on white, as square as they go: four make 2x2.
-
-    Args:
-        pictures: at least one, all of one size.
-
-    Returns:
-        RGB image with a gutter of 1/32 of a picture's longer side.
-    """
-    return sheet([on_white(picture.image) for picture in pictures])
-
-
-def _refuse(name: str, given: dict[str, Any]) -> None:
-    """Refuse settings of steps for a model that has none.
-
-    Raises:
-        ConfigError: a value is given.
-    """
-    if chosen := [setting for setting, value in given.items() if value is not None]:
-        raise ConfigError(
-            f"The model {name!r} paints in one pass, without steps and guidance: "
-            f"leave {', '.join(chosen)} out."
-        )
-
-
-def check_prompt(prompt: str) -> None:
-    """Refuse what cannot be painted.
-
-    Raises:
-        PromptError: the prompt is empty, too long or no text.
-    """
-    if not prompt.strip():
-        raise PromptError("The prompt is empty. Say what to paint, such as 'a red fox'.")
-    if len(prompt) > MAX_PROMPT:
-        raise PromptError(f"The prompt has {len(prompt)} characters; at most {MAX_PROMPT} are allowed.")
-    if any("\ud800" <= letter <= "\udfff" for letter in prompt):
-        raise PromptError("The prompt holds bytes that are no text in UTF-8. Type it in a UTF-8 terminal.")
+    choice = {name: settings.pop(name) for name in CHOICE if name in settings}
+    (picture,) = painter._paint(said["prompt"], said["seed"], [said["index"]], settings, on_step=on_step)
+    return replace(picture, settings={**picture.settings, **choice})
 
 
 def _load(model: ModelInfo, device: str, strength: float, *, compile: bool = False) -> Painter:  # noqa: A002

@@ -33,6 +33,8 @@ def command(
     solver: Annotated[str | None, typer.Option(help="How it paints, in place of the recipe's.")] = None,
     num_steps: Annotated[int | None, typer.Option("--steps", min=1, help="The same.")] = None,
     guidance_scale: Annotated[float | None, typer.Option("--guidance", min=0, help="The same.")] = None,
+    temperature: Annotated[float | None, typer.Option(min=0, help="The same.")] = None,
+    top_k: Annotated[int | None, typer.Option(min=0, help="The same.")] = None,
 ) -> None:
     """Turn a run into a model folder that paints."""
     from pictura.learn.export import export_learnt, is_run_of_learning  # heavy: torch
@@ -42,7 +44,13 @@ def command(
 
     best = None if last else find_best(run)
     folder = out or home() / "models" / name
-    chosen = {"solver": solver, "num_steps": num_steps, "guidance_scale": guidance_scale}
+    chosen = {
+        "solver": solver,
+        "num_steps": num_steps,
+        "guidance_scale": guidance_scale,
+        "temperature": temperature,
+        "top_k": top_k,
+    }
     sampling = {key: value for key, value in chosen.items() if value is not None}
     provenance = read_card(card) if card else None
     by = "validation loss"

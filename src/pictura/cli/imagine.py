@@ -43,6 +43,29 @@ def command(
         float | None,
         typer.Option("--guidance", min=0, max=50, help="How closely to follow the prompt; 1 is off."),
     ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=10,
+            help="Of models that paint by tokens: 0 takes the likeliest, 1 draws as it guesses.",
+        ),
+    ] = None,
+    top_k: Annotated[
+        int | None,
+        typer.Option(min=0, help="Of models that paint by tokens: draw among so many likeliest; 0 is all."),
+    ] = None,
+    candidates: Annotated[
+        int | None,
+        typer.Option(min=1, max=128, help="Paint so many and keep the --n best, judged by clip-guide."),
+    ] = None,
+    complete: Annotated[
+        Path | None,
+        typer.Option(help="Of models that paint by tokens: keep the top of this picture, paint the rest."),
+    ] = None,
+    rows: Annotated[
+        int | None, typer.Option(min=1, help="With --complete: how many rows of its pixels are kept.")
+    ] = None,
     strength: Annotated[
         float | None,
         typer.Option(
@@ -69,15 +92,23 @@ def command(
         "seed": seed,
         "num_steps": num_steps,
         "guidance_scale": guidance_scale,
+        "temperature": temperature,
+        "top_k": top_k,
+        "candidates": candidates,
         "size": None if size is None else parse_size(size),
+        "rows": rows,
     }
     chosen = {name: value for name, value in choices.items() if value is not None}
     if (prompt is None) == (again is None):
         raise PromptError("`pictura imagine` needs a PROMPT, or --from PICTURE; it got neither or both.")
-    if again is not None and (chosen or explain or model is not None or strength is not None):
+    others = (complete, model, strength)
+    if again is not None and (chosen or explain or any(one is not None for one in others)):
         raise ConfigError("--from paints with the settings of that picture; leave the other settings out.")
+    if (complete is None) != (rows is None):
+        raise ConfigError("--complete PICTURE and --rows N, how much of it is kept, go together; got one.")
 
     from pictura import grid, load, repaint  # heavy: numpy, onnxruntime
+    from pictura.data.guard import decode, read_file
 
     start = time.perf_counter()
     with output_folder(out) as folder:
@@ -91,10 +122,15 @@ def command(
                 painter = load(model or "default", device=device, strength=chosen_strength)
                 if explain:
                     painter.model.check_attention()
-                pictures = painter.paint(prompt, on_step=on_step, **chosen)
+                if complete is None:
+                    pictures = painter.paint(prompt, on_step=on_step, **chosen)
+                else:
+                    picture = decode(read_file(complete), str(complete))
+                    pictures = painter.complete(picture, prompt, on_step=on_step, **chosen)
                 notices = painter.notices(prompt)
                 if explain:
                     sheets["explain"] = painter.explain(pictures[0])
+        notices += pictures[0].notices
         if len(pictures) > 1 and not no_grid:
             sheets["grid"] = grid(pictures)
         stem = free_stem(out, f"{slug(pictures[0].prompt)}-{pictures[0].seed}")
@@ -221,6 +257,8 @@ def _tell(result: dict[str, Any]) -> None:
     facts = [f"seed {result['seed']}", f"{result['elapsed_s']:.1f} s", f"model {result['model']}"]
     if settings.get("strength", AS_LEARNT) != AS_LEARNT:
         facts.append(f"strength {settings['strength']:g}")
+    if "candidates" in settings:
+        facts.append(f"best of {settings['candidates']} by {settings['scored_by'].split()[0]}")
     if settings.get("painted_size") != settings.get("size"):
         facts.append("painted at {}x{}, scaled to {}x{}".format(*settings["painted_size"], *settings["size"]))
     typer.echo("\n".join([*paths, " · ".join(facts)]))

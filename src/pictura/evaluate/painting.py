@@ -21,12 +21,12 @@ from pictura.evaluate.sources import PictureSet, hash_files
 from pictura.pipeline import Painter, load
 from pictura.runtime.onnx_backend import available_cores
 from pictura.runtime.open import open_on_cpu
+from pictura.sample.request import advised
 from pictura.store.metadata import read_metadata
 from pictura.store.models import AS_LEARNT, ModelInfo, read_model
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is done, how much of it is done, how much there is)."""
-_SETTINGS = ("num_steps", "guidance_scale", "guidance_interval", "solver", "shift")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,10 +125,8 @@ def noise_seed(prompt: Prompt, seed: int) -> int:
 
 
 def _settings(model: ModelInfo, strength: float) -> dict[str, Any]:
-    advised = model.sampling
+    found = advised(model)
     model.check_strength(strength)
-    found = {name: getattr(advised, name) for name in _SETTINGS}
-    found["guidance_interval"] = list(advised.guidance_interval)
     return {**found, "strength": strength} if model.deltas else found
 
 

@@ -43,7 +43,10 @@ class OnnxClip:
         self.name, self.hash = model.name, model.hash
         self.dim = int(model.manifest["clip"]["dim"])
         """Of the vectors."""
-        self._size = int(model.manifest["size"])
+        self.size = int(model.manifest["size"])
+        """Side of the pictures in pixels."""
+        self.max_tokens = model.max_tokens
+        """Of a caption; the rest of it is not read."""
         self._tokenizer = Tokenizer.load(model.path / "tokenizer.json", max_tokens=model.max_tokens)
         self._images = open_graph(model, "image_encoder", weights, num_threads=num_threads)
         self._text = open_graph(model, "text_encoder", weights, num_threads=num_threads)
@@ -54,9 +57,9 @@ class OnnxClip:
         Raises:
             SizeError: pictures of another size.
         """
-        if images.shape[1:] != (3, self._size, self._size):
+        if images.shape[1:] != (3, self.size, self.size):
             raise SizeError(
-                f"A CLIP reads pictures of shape (N, 3, {self._size}, {self._size}); got {images.shape}."
+                f"A CLIP reads pictures of shape (N, 3, {self.size}, {self.size}); got {images.shape}."
             )
         starts = range(0, len(images), _AT_ONCE)
         rows = [self._images.run(None, {"images": images[i : i + _AT_ONCE]})[0] for i in starts]
@@ -67,3 +70,7 @@ class OnnxClip:
         ids = [np.array([self._tokenizer.encode(caption)], dtype=np.int64) for caption in captions]
         rows = [self._text.run(None, {"token_ids": one})[0] for one in ids]
         return np.concatenate([np.zeros((0, self.dim), dtype=np.float32), *rows])
+
+    def count_tokens(self, caption: str) -> int:
+        """How many tokens a caption has before it is cut at `max_tokens`."""
+        return self._tokenizer.count(caption)

@@ -5,16 +5,19 @@ UI), and ``pictura``, a JSON object. JPEG and WebP carry the JSON as their EXIF 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from pictura.core.errors import ConfigError, MetadataError
+from pictura.store.models import AUTOREGRESSIVE
 
 FORMATS = {"png": "PNG", "webp": "WEBP", "jpeg": "JPEG"}
 KEY = "pictura"
+CHOICE = ("candidates", "scored_by", "score")
+"""Settings of a picture that was chosen among many: they tell how, and change no pixel."""
 _FIELDS = {"prompt": str, "seed": int, "index": int, "settings": dict, "model": str, "model_hash": str}
 
 
@@ -87,23 +90,27 @@ def read_settings(metadata: Mapping[str, Any], path: Path) -> dict[str, Any]:
         path: of its file, for the message.
 
     Returns:
-        num_steps, guidance_scale, guidance_interval, solver, shift, size and, where there is one, strength.
+        Those of a model with that solver (`sample.request`), size, and, where they are there, given,
+        strength and those of `CHOICE`.
 
     Raises:
         MetadataError: one is missing or wrong.
     """
     said = metadata["settings"]
     try:
-        low, high = said["guidance_interval"]
+        by_tokens = said["solver"] == AUTOREGRESSIVE
         width, height = said["size"]
+        more: dict[str, Callable[[Any], Any]] = {
+            "given": lambda codes: [int(code) for code in codes],
+            "strength": float,
+            "candidates": int,
+            "scored_by": str,
+            "score": float,
+        }
         return {
-            "num_steps": int(said["num_steps"]),
-            "guidance_scale": float(said["guidance_scale"]),
-            "guidance_interval": [float(low), float(high)],
-            "solver": str(said["solver"]),
-            "shift": float(said["shift"]),
+            **(_of_tokens(said) if by_tokens else _of_steps(said)),
+            **{name: read(said[name]) for name, read in more.items() if name in said},
             "size": [int(width), int(height)],
-            **({"strength": float(said["strength"])} if "strength" in said else {}),
         }
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise MetadataError(
@@ -111,14 +118,36 @@ def read_settings(metadata: Mapping[str, Any], path: Path) -> dict[str, Any]:
         ) from error
 
 
+def _of_steps(said: Mapping[str, Any]) -> dict[str, Any]:
+    low, high = said["guidance_interval"]
+    return {
+        "num_steps": int(said["num_steps"]),
+        "guidance_scale": float(said["guidance_scale"]),
+        "guidance_interval": [float(low), float(high)],
+        "solver": str(said["solver"]),
+        "shift": float(said["shift"]),
+    }
+
+
+def _of_tokens(said: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "solver": str(said["solver"]),
+        "temperature": float(said["temperature"]),
+        "top_k": int(said["top_k"]),
+        "guidance_scale": float(said["guidance_scale"]),
+    }
+
+
 def a1111_parameters(metadata: Mapping[str, Any]) -> str:
     """The lines that other programs show: the prompt, then its settings."""
     settings = metadata["settings"]
     width, height = settings["size"]
     facts = {
-        "Steps": settings["num_steps"],
+        **({"Steps": settings["num_steps"]} if "num_steps" in settings else {}),
         "Sampler": settings["solver"],
         "CFG scale": settings["guidance_scale"],
+        **({"Temperature": f"{settings['temperature']:g}"} if "temperature" in settings else {}),
+        **({"Top-k": settings["top_k"]} if settings.get("top_k") else {}),
         **({"Strength": f"{settings['strength']:g}"} if "strength" in settings else {}),
         "Seed": metadata["seed"],
         "Image": metadata["index"] + 1,

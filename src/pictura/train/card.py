@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pictura.store.models import AT_ONCE
+from pictura.store.models import AT_ONCE, AUTOREGRESSIVE
 
 SAMPLES = "samples.png"
 """A sheet of pictures that the model painted, if there is one (`store.models.SHOWN`)."""
@@ -56,6 +56,12 @@ def model_card(
 def _way(sampling: Mapping[str, Any]) -> str:
     if sampling["solver"] == AT_ONCE:
         return "In one pass, without steps and guidance"
+    if sampling["solver"] == AUTOREGRESSIVE:
+        among = f", among the {sampling['top_k']} likeliest" if sampling["top_k"] else ""
+        return (
+            f"Token by token at temperature {sampling['temperature']:g}{among}, "
+            f"guidance {sampling['guidance_scale']:g}"
+        )
     low, high = sampling["guidance_interval"]
     return (
         f"{sampling['num_steps']} steps of {sampling['solver']}, guidance {sampling['guidance_scale']:g} "

@@ -56,6 +56,6 @@ class CodeUsage:
                 f"Step {step}: only {number} of {len(counts)} codes were used in the last {s.window_steps} "
                 f"steps (perplexity {perplexity:.1f}): the others are dead, and pictures are hardly told "
                 f"apart. Lower training.learning_rate, raise dvae.kl_weight, or let the temperature fall "
-                f"more slowly (dvae.temperature_share), and run again; dvae.least_used = 0 goes on regardless."
+                "more slowly (dvae.temperature_share), and run again; dvae.least_used = 0 goes on anyway."
             )
         return {"codes_used": used, "code_perplexity": perplexity}

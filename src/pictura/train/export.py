@@ -41,8 +41,9 @@ OTHERS = {
     "stackgan": "pictura.train.export_gan:export_gan",
     "attngan": "pictura.train.export_gan:export_gan",
     "dfgan": "pictura.train.export_gan:export_gan",
+    "dalle": "pictura.train.export_dalle:export_dalle",
 }
-"""Tasks whose runs have no solver, and the function that writes a folder from a checkpoint of theirs."""
+"""Tasks whose runs have no ODE solver, and the function that writes a folder from a checkpoint of theirs."""
 
 
 def export_model(
@@ -132,21 +133,19 @@ def export_checkpoint(
 
     Raises:
         TrainingError: there is no whole checkpoint, or it holds nothing that can be exported.
-        ConfigError: there is no such solver, or settings of sampling are given for what has no steps.
+        ConfigError: there is no such solver, or settings of sampling are given that the family does not have.
     """
     found = checkpoint.find_latest(run)
     if found is None:
         raise TrainingError(f"{run} holds no checkpoint. Name the folder of a run, such as runs/default.")
     saved = checkpoint.load(found)
     task = saved.config.get("recipe", {}).get("task")
+    _check_sampling(found, task, sampling or {})
     if task in OTHERS:
-        if sampling:
-            raise ConfigError(
-                f"{found} holds a {task}, which does not paint by steps: leave {', '.join(sampling)} out."
-            )
         module, _, function = OTHERS[task].partition(":")
         export = getattr(import_module(module), function)
-        return export(found, folder, name=name, weights=weights, provenance=provenance)
+        more = {"sampling": sampling} if sampling else {}
+        return export(found, folder, name=name, weights=weights, provenance=provenance, **more)
     if "network" not in saved.config or weights not in saved.weights:
         raise TrainingError(
             f"{found} holds no painter or part with weights {weights!r}: it cannot be exported."
@@ -178,6 +177,20 @@ def export_checkpoint(
         ),
         prompts=config["recipe"].get("log", {}).get("prompts", ()),
     )
+
+
+def _check_sampling(found: Path, task: Any, sampling: Mapping[str, Any]) -> None:
+    """Refuse settings of sampling that what is exported does not have."""
+    tokens = {"temperature", "top_k"}
+    if task == "dalle":
+        how, wrong = "paints by tokens", set(sampling) - tokens - {"guidance_scale"}
+    elif task in OTHERS:
+        how, wrong = "does not paint by steps", set(sampling)
+    else:
+        how, wrong = "paints by steps", set(sampling) & tokens
+    if wrong:
+        names = ", ".join(key for key in sampling if key in wrong)
+        raise ConfigError(f"{found} holds a {task}, which {how}: leave {names} out.")
 
 
 def verify_export(folder: Path) -> None:

@@ -12,11 +12,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import Dim
 
-from pictura.core.errors import ModelError
 from pictura.core.types import Conditioning, OnePassBackend
 from pictura.encode.damsm.painter import make_parts, read_parts
 from pictura.encode.tokenizer import Tokenizer
@@ -27,11 +25,8 @@ from pictura.store.models import AS_LEARNT, ModelInfo, read_model
 from pictura.train.export_painter import export_painter
 from pictura.train.export_part import Provenance, completed, trained
 from pictura.train.gan import FAMILIES
-from pictura.train.graphs import Graph, Tracing, trace, with_distinct_weights
+from pictura.train.graphs import Graph, Tracing, check_same, trace, with_distinct_weights
 from pictura.train.recipe import ONE_PASS
-
-TOLERANCE = 1e-4
-"""Largest difference between torch and ONNX, relative to the largest number where that is above 1."""
 
 
 class TextGraph(nn.Module):
@@ -158,7 +153,7 @@ def verify_gan(folder: Path) -> None:
     """Compare ONNX Runtime with torch on an adversarial painter's folder: short text and long.
 
     Raises:
-        ModelError: a number differs by more than `TOLERANCE`.
+        ModelError: a number differs too much, see `check_same`.
     """
     model = read_model(folder)
     model.verify()
@@ -177,13 +172,5 @@ def verify_gan(folder: Path) -> None:
         for graph, arrays in pairs.items():
             for got, expected in arrays:
                 if expected is not None:
-                    _check(
-                        got, np.asarray(expected), f"{graph}.onnx differs from torch at {num_tokens} tokens"
-                    )
-
-
-def _check(got: NDArray[np.float32], expected: NDArray[np.float32], where: str) -> None:
-    allowed = TOLERANCE * max(1.0, float(np.abs(expected).max()))
-    difference = float(np.abs(got - expected).max())
-    if not difference <= allowed:
-        raise ModelError(f"{where} by {difference:.1e}; at most {allowed:.1e} is allowed.")
+                    where = f"{graph}.onnx differs from torch at {num_tokens} tokens"
+                    check_same(got, np.asarray(expected), where)

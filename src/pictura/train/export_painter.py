@@ -1,10 +1,9 @@
 """A trained painter to its folder: model.json, fp16 weights, graphs, tokenizer, words, card; whole or not.
 
-What differs between families (networks, graphs, how both are compared) is given by `export.py` and
-`export_gan.py`.
+What differs between families (networks, graphs, how both are compared) is given by `export.py`,
+`export_gan.py` and `export_dalle.py`.
 """
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,7 +77,7 @@ def export_painter(
             "factor": factor,
             "max_tokens": tokenizer.max_tokens,
             "grids": [list(grid) for grid in grids],
-            "sampling": dataclasses.asdict(sampling),
+            "sampling": sampling.table(),
             "recipe": dict(provenance.recipe),
             "graphs": {graph_name: list(graph.weights) for graph_name, graph in graphs.items()},
         }

@@ -9,7 +9,9 @@ from collections.abc import Collection, Mapping
 from copy import deepcopy
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import Dim
 
@@ -19,6 +21,8 @@ from pictura.families.flow.backend import FlowParts
 
 OPSET = 18
 """Read by every ONNX Runtime that Pictura allows."""
+TOLERANCE = 1e-4
+"""Largest difference between torch and ONNX, relative to the largest number where that is above 1."""
 M = TypeVar("M", bound=nn.Module)
 _LARGEST_CONSTANT = 4096
 """Numbers; a larger array inside a graph is a weight that lost its name."""
@@ -155,6 +159,23 @@ def trace(
     if unused:
         raise ModelError(f"No exported graph names these weights: {', '.join(sorted(unused))}.")
     return graphs
+
+
+def check_same(got: NDArray[np.float32], expected: NDArray[np.float32], where: str) -> None:
+    """Compare what a graph says with what torch says.
+
+    Args:
+        got: of the graph.
+        expected: of torch.
+        where: names graph and input: "painter.onnx differs from torch at code 3".
+
+    Raises:
+        ModelError: a number differs by more than `TOLERANCE`.
+    """
+    allowed = TOLERANCE * max(1.0, float(np.abs(expected).max()))
+    difference = float(np.abs(got - expected).max())
+    if not difference <= allowed:
+        raise ModelError(f"{where} by {difference:.1e}; at most {allowed:.1e} is allowed.")
 
 
 def with_distinct_weights(parts: M) -> M:

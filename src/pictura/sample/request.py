@@ -1,0 +1,104 @@
+"""What is asked of a painter: prompt, numbers and settings; what it cannot do is refused, with the limit."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pictura.core.errors import ConfigError, PromptError
+from pictura.store.models import AT_ONCE, AUTOREGRESSIVE, ModelInfo
+
+MAX_PROMPT = 2000
+MAX_IMAGES = 64
+MAX_CANDIDATES = 128
+STEPS = ("num_steps", "guidance_scale", "guidance_interval", "solver", "shift")
+TOKENS = ("solver", "temperature", "top_k", "guidance_scale")
+"""Kept in pictures' metadata, in this order, whoever chose them."""
+_CHOSEN = {
+    "num_steps": "num_steps (--steps)",
+    "guidance_scale": "guidance_scale (--guidance)",
+    "solver": "solver",
+    "temperature": "temperature (--temperature)",
+    "top_k": "top_k (--top-k)",
+    "given": "given (--complete)",
+}
+"""Settings that a person can choose, and their names for people."""
+_HAS = {
+    AT_ONCE: ((), "in one pass, without steps and guidance"),
+    AUTOREGRESSIVE: (("guidance_scale", "temperature", "top_k", "given"), "token by token, without steps"),
+}
+_HAS_STEPS = (("num_steps", "guidance_scale", "solver"), "by steps, without tokens")
+
+
+def advised(model: ModelInfo) -> dict[str, Any]:
+    """How a model paints unless told otherwise, as a picture's metadata holds it."""
+    names = TOKENS if model.by_tokens else STEPS
+    found = {name: getattr(model.sampling, name) for name in names}
+    if "guidance_interval" in found:
+        found["guidance_interval"] = list(found["guidance_interval"])
+    return found
+
+
+def choose(model: ModelInfo, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What is given where something is, else what the model advises.
+
+    Args:
+        model: that paints.
+        given: name of a setting to its value; None where nobody chose.
+
+    Raises:
+        ConfigError: a setting is given that the model's way of painting does not have.
+    """
+    refuse_foreign(model, given)
+    return {**advised(model), **{name: value for name, value in given.items() if value is not None}}
+
+
+def refuse_foreign(model: ModelInfo, given: Mapping[str, Any]) -> None:
+    """Refuse settings that a model's way of painting does not have.
+
+    Raises:
+        ConfigError: one is given that is not None.
+    """
+    has, way = _HAS.get(model.sampling.solver, _HAS_STEPS)
+    if wrong := [_CHOSEN[name] for name, value in given.items() if value is not None and name not in has]:
+        raise ConfigError(f"The model {model.name!r} paints {way}: leave {', '.join(wrong)} out.")
+
+
+def check_numbers(num_images: int, candidates: int | None) -> None:
+    """Refuse to paint no picture, or too many.
+
+    Raises:
+        ConfigError: a number is out of range.
+    """
+    if not 1 <= num_images <= MAX_IMAGES:
+        raise ConfigError(f"num_images must be from 1 to {MAX_IMAGES}; got {num_images}.")
+    if candidates is not None and not num_images <= candidates <= MAX_CANDIDATES:
+        raise ConfigError(
+            f"candidates must be from {num_images}, the number of pictures to keep, to {MAX_CANDIDATES}; "
+            f"got {candidates}."
+        )
+
+
+def check_prompt(prompt: str) -> None:
+    """Refuse what cannot be painted.
+
+    Raises:
+        PromptError: the prompt is empty, too long or no text.
+    """
+    if not prompt.strip():
+        raise PromptError("The prompt is empty. Say what to paint, such as 'a red fox'.")
+    if len(prompt) > MAX_PROMPT:
+        raise PromptError(f"The prompt has {len(prompt)} characters; at most {MAX_PROMPT} are allowed.")
+    if any("\ud800" <= letter <= "\udfff" for letter in prompt):
+        raise PromptError("The prompt holds bytes that are no text in UTF-8. Type it in a UTF-8 terminal.")
+
+
+def check_length(model: ModelInfo, count: int) -> None:
+    """Refuse a prompt that a painter by tokens has no places for.
+
+    Raises:
+        PromptError: it has more tokens than the model reads.
+    """
+    if count > model.max_tokens:
+        raise PromptError(
+            f"The prompt has {count} tokens; the model {model.name!r} reads at most {model.max_tokens}. "
+            "Shorten it."
+        )
