@@ -17,6 +17,7 @@ COMMANDS = {
     "learn": "Let a model learn from rewards by RECIPE.",
     "export": "Turn a run into a model folder that paints.",
     "evaluate": "Score models, or anybody's pictures, by what was asked for.",
+    "search": "Find pictures in FOLDER by a sentence or by another picture.",
     "models": "List the models that can be used.",
     "data": "Inspect and pack captioned image sets.",
     "doctor": "Check the installation and say what to do about each problem.",

@@ -38,7 +38,7 @@ def inspect(
     from pictura.store.atomic import atomic_file
 
     source = open_source(path)
-    with _progress("reading") as progress:
+    with progress_bar("reading") as progress:
         found, drawn = look(source, limit=limit, progress=progress)
     if not no_sheet:
         with atomic_file(sheet) as temporary:
@@ -75,7 +75,7 @@ def pack(
     if out.suffix != ".parquet":
         raise ConfigError(f"--out must end in .parquet; got {str(out)!r}.")
     source = open_source(path)
-    with atomic_file(out) as temporary, _progress("packing") as progress:
+    with atomic_file(out) as temporary, progress_bar("packing") as progress:
         report = write(source, temporary, size=size, quality=chosen, limit=limit, progress=progress)
     if as_json:
         typer.echo(json.dumps({**asdict(report), "path": str(out), "num_bytes": out.stat().st_size}))
@@ -154,7 +154,7 @@ def _show(rows: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on stderr if a person watches; yields what to call with (done, total)."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -48,11 +48,11 @@ def word_sheet(picture: Image.Image, words: Sequence[tuple[str, NDArray[np.float
         RGB sheet. A cell is as bright as the picture where attention to its word is greatest; below it stand
         the word and that greatest attention.
     """
-    cells = [_captioned(picture, "")]
+    cells = [captioned(picture, "")]
     for word, attention_hw in words:
         most = float(attention_hw.max())
         lit = _lit(picture, attention_hw / max(most, 1e-9))
-        cells.append(_captioned(lit, f"{word} {most:.0%}"))
+        cells.append(captioned(lit, f"{word} {most:.0%}"))
     rows = -(-len(cells) // _MOST_COLUMNS)
     return sheet(cells, columns=-(-len(cells) // rows))
 
@@ -63,7 +63,7 @@ def _lit(picture: Image.Image, light_hw: NDArray[np.float32]) -> Image.Image:
     return Image.fromarray(np.rint(np.asarray(picture) * shade).astype(np.uint8))
 
 
-def _captioned(picture: Image.Image, words: str) -> Image.Image:
+def captioned(picture: Image.Image, words: str) -> Image.Image:
     """A picture above one line of words, which are made smaller until they fit."""
     width, height = picture.size
     line = round(max(width, height) * _CAPTION)

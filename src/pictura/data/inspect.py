@@ -117,7 +117,7 @@ def inspect(
     for index, (record, picture) in enumerate(source.pictures(limit=limit, progress=progress, stop=False)):
         tally.add(record, picture)
         if index % step == 0:
-            shown.append((_tile(picture), record.captions[0]))
+            shown.append((as_tile(picture), record.captions[0]))
     return _findings(source, tally), contact_sheet(shown)
 
 
@@ -176,7 +176,7 @@ def spread(values: Sequence[int]) -> Spread:
     )
 
 
-def _tile(picture: Image.Image) -> Image.Image:
+def as_tile(picture: Image.Image) -> Image.Image:
     """At most 128 pixels a side, on light grey; small pictures are enlarged by whole factors."""
     factor = max(1, _TILE // max(picture.size))
     if factor > 1:

@@ -104,6 +104,11 @@ def find_text_folder(folder: Path) -> Source | None:
     images = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     if not any(p.with_suffix(".txt").is_file() for p in images):
         return None
+    return read_text_folder(folder, images)
+
+
+def read_text_folder(folder: Path, images: list[Path]) -> Source:
+    """The pictures `images` of a folder, each captioned by the lines of a `.txt` beside it, or by nothing."""
 
     def records() -> Iterator[Record]:
         for image in images:
