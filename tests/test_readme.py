@@ -125,8 +125,20 @@ def test_a_painter_that_attends_explains(folder: Path, environment: dict[str, st
     assert len(list((folder / "pictures").glob("a-green-tree-*-explain.png"))) == 1
 
 
+def test_the_best_of_many_are_kept_and_gone_on_from(folder: Path, environment: dict[str, str]) -> None:
+    many, complete = COMMANDS[9:11]
+    run(many, folder, environment)
+    assert len(list((folder / "pandas").glob("a-panda-*.png"))) == 5
+    run(complete, folder, environment)
+    assert len(list((folder / "completed").glob("a-panda-*.png"))) == 5
+
+
+def test_pictures_are_found_by_a_sentence(folder: Path, environment: dict[str, str]) -> None:
+    assert "a-green-tree" in run(COMMANDS[11], folder, environment)
+
+
 def test_the_last_command_measures(folder: Path, environment: dict[str, str]) -> None:
-    (measure,) = COMMANDS[9:]
+    (measure,) = COMMANDS[12:]
     said = run(measure.replace("--limit 60", "--limit 12 --images 2"), folder, environment)
     assert re.match(r"flow +glyphbench +[01]\.\d+ ", said)
     assert (folder / "evaluations" / "report.html").is_file()
