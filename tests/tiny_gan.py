@@ -53,7 +53,7 @@ def make_checkpoint(run: Path, family: str, *, std: float = 0.5, **more: Any) ->
             "text_encoder": asdict(text),
             "max_tokens": tokenizer.max_tokens,
             "data": list(PROVENANCE.data),
-            "sampling": asdict(ONE_PASS),
+            "sampling": ONE_PASS.table(),
             "recipe": {"task": family, "log": {"prompts": ["a red fox", "a blue ball"]}},
         },
         weights={

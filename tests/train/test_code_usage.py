@@ -28,7 +28,7 @@ def test_a_collapsed_encoder_ends_the_run() -> None:
         "Step 9: only 2 of 100 codes were used in the last 10 steps (perplexity 1.3): the others are dead, "
         "and pictures are hardly told apart. Lower training.learning_rate, raise dvae.kl_weight, or let the "
         "temperature fall more slowly (dvae.temperature_share), and run again; dvae.least_used = 0 goes on "
-        "regardless."
+        "anyway."
     )
 
 

@@ -205,7 +205,7 @@ class DalleTask:
             "transformer": asdict(self.module.transformer.config),
             "dvae": asdict(self.dvae.config),
             "max_tokens": self.tokenizer.max_tokens,
-            "sampling": asdict(self.sampling),
+            "sampling": self.sampling.table(),
             "data": list(self.learnt_from),
         }
 

@@ -180,7 +180,7 @@ class FlowTask:
             "text_encoder": asdict(self.module.text_encoder.config),
             "autoencoder": None if self.autoencoder is None else asdict(self.autoencoder.config),
             "max_tokens": self.tokenizer.max_tokens,
-            "sampling": asdict(self.sampling),
+            "sampling": self.sampling.table(),
             "data": list(self.learnt_from),
         }
 

@@ -181,7 +181,7 @@ class GanTask:
             "gan": asdict(self.config_of),
             "text_encoder": asdict(self.matcher.config),
             "max_tokens": self.tokenizer.max_tokens,
-            "sampling": asdict(ONE_PASS),
+            "sampling": ONE_PASS.table(),
             "data": list(self.learnt_from),
         }
 
