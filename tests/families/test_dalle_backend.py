@@ -79,8 +79,8 @@ def test_weights_that_do_not_fit_are_refused(model: ModelInfo, tmp_path: Path) -
         DalleParts.from_folder(read_model(folder))
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA")
-def test_a_device_that_is_not_there_is_refused(model: ModelInfo) -> None:
+def test_a_device_that_is_not_there_is_refused(model: ModelInfo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(DeviceError, match="torch finds no CUDA device"):
         TorchBackend(model, device="cuda")
 
