@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,7 +55,10 @@ def join(device: str = "auto", *, threads: int = 0) -> Iterator[Process]:
     try:
         yield Process(rank=torch.distributed.get_rank(), num_processes=num_processes, device=local)
         if not use_cuda:
-            torch.distributed.barrier()  # gloo: a process that ends right after a collective may abort
+            # Gloo's threads let go of a collective's tensors after it returned, and take the interpreter's
+            # lock for that: a process that ends meanwhile is aborted (seen with torch 2.13).
+            torch.distributed.barrier()
+            time.sleep(0.3)
     finally:
         torch.distributed.destroy_process_group()
 
