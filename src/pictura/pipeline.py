@@ -4,26 +4,25 @@
     paint     1 read the prompt          tokens          encode/tokenizer.py
               2 understand it            features        runtime/ or families/
               3 draw noise, one stream per picture       sample/randomness.py
-              4 follow the velocity from noise to latent sample/ode.py, guidance.py
-              5 decode the latent        pixels          runtime/ or families/
+              4 from noise to image      latent, tokens  sample/by_steps.py, by_tokens.py, at_once.py
+              5 decode it                pixels          runtime/ or families/
               6 keep the best of many, if asked for      runtime/rerank.py
               7 scale, and say how it was painted        store/pictures.py
     complete  the same, below the top rows of a given picture
     repaint   the same from what a picture says about itself
     explain   where a model that attends to words looked for each of them
 
-A model of an adversarial family paints in one pass: 4 and 5 are one call of its generator. One of the family
-dalle draws tokens instead, one after another: sample/autoregressive.py stands for 3 and 4.
+Steps 1 to 5 are one of the ways of painting in sample/: by steps along a velocity, token by token, or in
+one pass. Each is a generator of network calls (sample/calls.py): whoever drives it can stand between any two.
 
-Letters B batch, C channels, h w latent size or token grid, H W picture size, N noise numbers, S side.
+Letters B batch, C channels, H W picture size.
 """
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,39 +32,33 @@ import pictura
 from pictura.core import images
 from pictura.core.errors import ConfigError, ModelError
 from pictura.core.sheets import word_sheet
-from pictura.core.types import Backend, Conditioning, OnePass, OnePassBackend, TokenBackend
+from pictura.core.types import Backend, OnePassBackend, TokenBackend
 from pictura.encode.tokenizer import Tokenizer, split_words
 from pictura.runtime.open import open_backend
 from pictura.runtime.rerank import rank
-from pictura.sample.autoregressive import TokenLaw, draw_codes, no_better_than_chance
+from pictura.sample.at_once import at_once
+from pictura.sample.by_steps import by_steps
+from pictura.sample.by_tokens import by_tokens
+from pictura.sample.calls import Asked, OnStep, Painted, Way, drive
 from pictura.sample.completion import top_codes
-from pictura.sample.guidance import guided
-from pictura.sample.ode import check_solver, solve
-from pictura.sample.randomness import draw_seed, noise
-from pictura.sample.request import check_length, check_numbers, check_prompt, choose, refuse_foreign
-from pictura.sample.schedules import time_grid
-from pictura.sample.sizes import DEFAULT_SIZE, check_size, nearest_grid
+from pictura.sample.randomness import draw_seed
+from pictura.sample.request import (
+    Choices,
+    check_length,
+    check_numbers,
+    check_prompt,
+    choose,
+    refuse_foreign,
+)
+from pictura.sample.sizes import DEFAULT_SIZE, check_size
 from pictura.store.metadata import CHOICE, on_white, read_metadata, read_settings
 from pictura.store.models import AS_LEARNT, AT_ONCE, AUTOREGRESSIVE, ModelInfo, find_models, home, resolve
 from pictura.store.pictures import Picture, grid
 
 __all__ = ["Painter", "Picture", "grid", "load", "repaint"]
-UNTRAINED = (
-    "THE MODEL {!r} SEEMS UNTRAINED: its guesses of the next token are no better than chance, "
-    "and what it paints is noise."
-)
-Floats = NDArray[np.float32]
-OnStep = Callable[[int, int], None]
-"""Called with (network steps done, network steps in all), over all pictures."""
-
-
-class Painted(NamedTuple):
-    """What came out of the networks."""
-
-    images: Floats
-    """(B, 3 or 4, H, W) in [0, 1], premultiplied."""
-    notices: tuple[str, ...] = ()
-    """What a person should know about them."""
+WayOf = Callable[..., Way[Painted]]
+WAYS: Mapping[str, WayOf] = {AT_ONCE: at_once, AUTOREGRESSIVE: by_tokens}
+"""Name of a model's solver to its way of painting; all others go by steps."""
 
 
 class Painter:
@@ -88,39 +81,15 @@ class Painter:
         return self._backend.strength
 
     def paint(
-        self,
-        prompt: str,
-        *,
-        num_images: int = 4,
-        first: int = 0,
-        seed: int | None = None,
-        num_steps: int | None = None,
-        guidance_scale: float | None = None,
-        size: tuple[int, int] | None = None,
-        solver: str | None = None,
-        temperature: float | None = None,
-        top_k: int | None = None,
-        candidates: int | None = None,
-        given: Sequence[int] | None = None,
-        on_step: OnStep | None = None,
+        self, prompt: str, *, on_step: OnStep | None = None, **choices: Unpack[Choices]
     ) -> list[Picture]:
         """Paint pictures of a sentence.
 
         Args:
             prompt: what to paint, in English.
-            num_images: how many pictures, 1 to 64.
-            first: number of the first of them; 4 goes on where a seed's first four ended.
-            seed: the same seed paints the same pictures; None draws one.
-            num_steps: network steps per picture; None as the model advises, as for the next five. A model
-                takes those that its way of painting has, and refuses the others.
-            guidance_scale: how closely to follow the prompt; 1 = off.
-            size: (width, height) of the pictures in pixels, each 16 to 1024, at most 2:1; None is 256x256.
-            solver: ``euler``, ``ab2`` or ``dpmpp_2m``.
-            temperature: of painters by tokens: 0 takes the likeliest token, 1 draws as they are likely.
-            top_k: of painters by tokens: draw among so many likeliest; 0 = all.
-            candidates: paint so many, up to 128, and keep those that `clip-guide` finds best, best first.
-            given: tokens that every picture begins with; `complete` reads them off a picture.
             on_step: called with (network steps done, network steps in all).
+            choices: `num_images`, `seed`, `size`, … see `sample.request.Choices`; what is left out is as the
+                model advises. A model takes those that its way of painting has, and refuses the others.
 
         Returns:
             The pictures; number i depends on the prompt, the seed, the settings and i alone.
@@ -130,24 +99,22 @@ class Painter:
             SizeError: the size is out of range.
             ConfigError: another setting is out of range, or the model does not have it.
         """
+        return drive(self.making(prompt, **choices), self._backend, on_step)
+
+    def making(self, prompt: str, **choices: Unpack[Choices]) -> Way[list[Picture]]:
+        """The way to what `paint` returns, for whoever calls the networks himself, with the same errors.
+
+        They are raised here, as far as prompt and choices alone tell, before the way begins.
+        """
+        num_images, candidates = choices.pop("num_images", 4), choices.pop("candidates", None)
+        first, seed, size = choices.pop("first", 0), choices.pop("seed", None), choices.pop("size", None)
         check_numbers(num_images, candidates)
-        settings = choose(
-            self.model,
-            {
-                "num_steps": num_steps,
-                "guidance_scale": None if guidance_scale is None else float(guidance_scale),
-                "solver": solver,
-                "temperature": None if temperature is None else float(temperature),
-                "top_k": top_k,
-                "given": None if given is None else list(given),
-            },
-        )
+        settings = choose(self.model, choices)
         settings["size"] = list(DEFAULT_SIZE if size is None else size)
+        self._check(prompt, settings)
         numbers = range(first, first + (candidates or num_images))
-        keep = num_images if candidates else None
-        return self._paint(
-            prompt, draw_seed() if seed is None else seed, numbers, settings, keep=keep, on_step=on_step
-        )
+        asked = Asked(prompt, draw_seed() if seed is None else seed, numbers, settings)
+        return self._making(asked, keep=num_images if candidates else None)
 
     def complete(
         self, picture: Picture | Image.Image, prompt: str, *, rows: int, **settings: Any
@@ -205,28 +172,24 @@ class Painter:
             raise ConfigError(
                 f"The model {self.model.name!r} explains its own pictures; this one is by {picture.model!r}."
             )
-        attention = self._pass(self._read(picture.prompt), picture.seed, picture.index).attention
+        asked = Asked(picture.prompt, picture.seed, [picture.index], picture.settings)
+        attention = drive(at_once(self.model, self._backend, self._read, asked), self._backend).attention
         assert attention is not None  # the folder says that there is one
         places = self._tokenizer.places(picture.prompt)
         words = [(word, attention[0, tokens].sum(axis=0)) for word, tokens in places]
         return word_sheet(on_white(picture.image), words)
 
-    def _paint(
-        self,
-        prompt: str,
-        seed: int,
-        numbers: Sequence[int],
-        settings: dict[str, Any],
-        *,
-        keep: int | None = None,
-        on_step: OnStep | None = None,
-    ) -> list[Picture]:
-        """Paint the pictures `numbers` of `seed`, keep the best, scale, and say how they were painted."""
+    def _check(self, prompt: str, settings: Mapping[str, Any]) -> None:
         check_prompt(prompt)
         check_size(tuple(settings["size"]))
-        ways = {AT_ONCE: self._in_one_pass, AUTOREGRESSIVE: self._by_tokens}
-        way = ways.get(self.model.sampling.solver, self._by_steps)
-        painted = way(prompt, seed, numbers, settings, on_step or (lambda *_: None))
+        if self.model.by_tokens:
+            check_length(self.model, self._tokenizer.count(prompt))
+
+    def _making(self, asked: Asked, *, keep: int | None = None) -> Way[list[Picture]]:
+        """Paint, keep the best, scale, and say how it was painted."""
+        way: WayOf = WAYS.get(self.model.sampling.solver, by_steps)
+        painted = yield from way(self.model, self._backend, self._read, asked)
+        prompt, seed, numbers, settings = asked
 
         painted_size = [painted.images.shape[3], painted.images.shape[2]]
         scaling = "none" if painted_size == settings["size"] else "lanczos"
@@ -255,81 +218,9 @@ class Painter:
             for (row, said), image in zip(kept, images.to_pil(arrays), strict=True)
         ]
 
-    def _by_steps(
-        self, prompt: str, seed: int, numbers: Sequence[int], settings: dict[str, Any], on_step: OnStep
-    ) -> Painted:
-        """From words to pixels (B, C, H, W) along a velocity. The whole way is here, in order."""
-        check_solver(settings["solver"])
-        times = time_grid(settings["num_steps"], shift=settings["shift"])
-        backend: Backend = self._backend
-
-        # 1. and 2. Read the prompt, and nothing, which guidance steers away from.
-        text, no_text = self._read(prompt), self._read("")
-        velocity = guided(
-            partial(backend.velocity, cond=text),
-            partial(backend.velocity, cond=no_text),
-            guidance_scale=settings["guidance_scale"],
-            interval=tuple(settings["guidance_interval"]),
-        )
-
-        # 3. Noise, of the shape nearest to the wanted one among those that the network was trained for.
-        width, height = settings["size"]
-        h, w = nearest_grid(self.model.grids, width, height, self.model.factor)
-        noise_BChw = np.stack([noise(seed, i, (backend.latent_channels, h, w)) for i in numbers])
-
-        # 4. From noise to image, and 5. pixels.
-        num = len(numbers)
-        x_0 = solve(
-            velocity,
-            backend.asarray(noise_BChw),
-            times,
-            method=settings["solver"],
-            on_step=lambda done, total: on_step(done * num, total * num),
-        )
-        return Painted(backend.numpy(backend.decode(x_0)))
-
-    def _in_one_pass(
-        self, prompt: str, seed: int, numbers: Sequence[int], settings: dict[str, Any], on_step: OnStep
-    ) -> Painted:
-        """From words to pixels (B, C, S, S) in one call for each picture."""
-        if settings["solver"] != AT_ONCE:
-            refuse_foreign(self.model, {"solver": settings["solver"]})
-        text, painted = self._read(prompt), []
-        for done, i in enumerate(numbers, start=1):
-            painted.append(self._pass(text, seed, i).images)
-            on_step(done, len(numbers))
-        return Painted(np.concatenate(painted))
-
-    def _by_tokens(
-        self, prompt: str, seed: int, numbers: Sequence[int], settings: dict[str, Any], on_step: OnStep
-    ) -> Painted:
-        """From words to pixels (B, C, H, W) by drawing a token at a time."""
-        if settings["solver"] != AUTOREGRESSIVE:
-            refuse_foreign(self.model, {"solver": settings["solver"]})
-        backend: TokenBackend = self._backend
-        law = TokenLaw(**{name: settings[name] for name in ("temperature", "top_k", "guidance_scale")})
-        check_length(self.model, self._tokenizer.count(prompt))
-        text, no_text = (np.array(self._tokenizer.encode(words), dtype=np.int64) for words in (prompt, ""))
-        drawn = draw_codes(
-            backend,
-            text,
-            no_text,
-            seed=seed,
-            numbers=numbers,
-            law=law,
-            given=settings.get("given", ()),
-            on_step=on_step,
-        )
-        chance = no_better_than_chance(drawn, backend.num_codes)
-        notices = (UNTRAINED.format(self.model.name),) if chance else ()
-        return Painted(backend.decode(drawn.codes.reshape(-1, *backend.grid)), notices)
-
-    def _read(self, words: str) -> Conditioning:
-        """What the network is told of some words."""
-        return self._backend.encode_text(np.array(self._tokenizer.encode(words), dtype=np.int64))
-
-    def _pass(self, text: Conditioning, seed: int, index: int) -> OnePass:
-        return self._backend.paint(noise(seed, index, (self._backend.noise_size,))[None], text)
+    def _read(self, words: str) -> NDArray[np.int64]:
+        """Words to token ids (T,), cut at what the model reads."""
+        return np.array(self._tokenizer.encode(words), dtype=np.int64)
 
 
 def load(
@@ -385,7 +276,9 @@ def repaint(path: Path | str, *, device: str = "auto", on_step: OnStep | None = 
         device = "cpu"
     painter = _load(model, device, settings.pop("strength", AS_LEARNT))
     choice = {name: settings.pop(name) for name in CHOICE if name in settings}
-    (picture,) = painter._paint(said["prompt"], said["seed"], [said["index"]], settings, on_step=on_step)
+    painter._check(said["prompt"], settings)
+    asked = Asked(said["prompt"], said["seed"], [said["index"]], settings)
+    (picture,) = drive(painter._making(asked), painter._backend, on_step)
     return replace(picture, settings={**picture.settings, **choice})
 
 

@@ -10,7 +10,7 @@ Units   log-probabilities and entropy in nats; guidance_scale 1 = off.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from pictura.core.errors import ConfigError
 from pictura.core.types import TokenBackend
+from pictura.sample.calls import Call, OnStep, Progress, Way, drive
 from pictura.sample.guidance import check_guidance
 from pictura.sample.randomness import uniforms
 
@@ -112,19 +113,33 @@ def draw_codes(
     numbers: Sequence[int],
     law: TokenLaw,
     given: Sequence[int] = (),
-    on_step: Callable[[int, int], None] | None = None,
+    on_step: OnStep | None = None,
 ) -> Drawn:
-    """Draw the tokens of pictures, as many pictures at a time as the network takes in one call.
+    """Draw the tokens of pictures, see `drawing`; `on_step` hears of every token, over all pictures."""
+    way = drawing(backend, text, no_text, seed=seed, numbers=numbers, law=law, given=given)
+    return drive(way, backend, on_step)
+
+
+def drawing(
+    backend: TokenBackend,
+    text: Ints,
+    no_text: Ints,
+    *,
+    seed: int,
+    numbers: Sequence[int],
+    law: TokenLaw,
+    given: Sequence[int] = (),
+) -> Way[Drawn]:
+    """The way to the tokens of pictures, as many pictures at a time as the network takes in one call.
 
     Args:
-        backend: the network.
+        backend: the network, which is not called here.
         text: (T,) token ids of the prompt, without padding.
         no_text: those of the empty prompt, which guidance steers away from; read only where it is on.
         seed: 0 to 2^63 - 1.
         numbers: which of the seed's pictures.
         law: how a token is drawn.
         given: codes that every picture begins with, fewer than it has.
-        on_step: called after each token of each group with (tokens drawn, tokens in all), over all pictures.
 
     Raises:
         ConfigError: the seed, a number, top_k or a given code is out of range.
@@ -132,39 +147,35 @@ def draw_codes(
     num_tokens = math.prod(backend.grid)
     law.check(backend.num_codes)
     check_given(given, num_tokens, backend.num_codes)
-    done, total = 0, len(numbers) * (num_tokens - len(given))
-
-    def count(num: int) -> None:
-        nonlocal done
-        done += num
-        if on_step:
-            on_step(done, total)
-
     prompts = (text,) if law.guidance_scale == 1 else (text, no_text)
     randoms_BL = np.stack([uniforms(seed, i, num_tokens) for i in numbers])
-    parts = [
-        _draw_group(backend, prompts, randoms_BL[start : start + backend.group], law, given, count)
-        for start in range(0, len(numbers), backend.group)
-    ]
+    new = num_tokens - len(given)
+    parts = []
+    for start in range(0, len(numbers), backend.group):
+        group = randoms_BL[start : start + backend.group]
+        parts.append((yield from _drawing(prompts, group, law, given, start * new, len(numbers) * new)))
     return Drawn(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _draw_group(
-    backend: TokenBackend,
+def _drawing(
     prompts: Sequence[Ints],
     randoms_BL: Doubles,
     law: TokenLaw,
     given: Sequence[int],
-    count: Callable[[int], None],
-) -> Drawn:
-    """Draw pictures side by side. The whole way is here, in order."""
+    done: int,
+    total: int,
+) -> Way[Drawn]:
+    """Draw pictures side by side; `done` of `total` tokens are drawn. The whole way is here, in order."""
     num, num_tokens = randoms_BL.shape
     codes_BL = np.empty((num, num_tokens), dtype=np.int64)
     log_probs_BL, entropy_B = np.zeros((num, num_tokens)), np.zeros(num)
 
     # 1. Read the prompt and, for guidance, nothing: logits of the first token, and a cache for each.
-    started = [backend.start(ids, num) for ids in prompts]
-    logits, caches = [one for one, _ in started], [cache for _, cache in started]
+    logits, caches = [], []
+    for ids in prompts:
+        first, cache = yield Call("start", (ids, num))
+        logits.append(first)
+        caches.append(cache)
     for k in range(num_tokens):
         # 2. The next token: given, or drawn.
         if k < len(given):
@@ -174,11 +185,13 @@ def _draw_group(
             codes_BL[:, k] = pick(law_BV, randoms_BL[:, k])
             log_probs_BL[:, k] = np.take_along_axis(law_BV, codes_BL[:, k, None], axis=1)[:, 0]
             entropy_B += _entropy(law_BV if law == PLAIN else PLAIN.log_probs(logits[0]))
-            count(num)
+            done += num
+            yield Progress(done, total)
 
         # 3. The network sees it, and guesses the one after.
         if k + 1 < num_tokens:
-            logits = [backend.step(codes_BL[:, k], k, cache) for cache in caches]
+            for i, cache in enumerate(caches):
+                logits[i] = yield Call("step", (codes_BL[:, k], k, cache))
     return Drawn(codes_BL, log_probs_BL, entropy_B / (num_tokens - len(given)))
 
 

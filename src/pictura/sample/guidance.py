@@ -5,11 +5,38 @@ Source  Ho & Salimans 2022 (arXiv:2207.12598); the interval is from Kynkäännie
 Units   t in [0, 1], 1 = noise; guidance_scale 1 = off.
 """
 
+from dataclasses import dataclass
+
 from pictura.core.errors import ConfigError
 from pictura.core.types import Array, Velocity
 
 MAX_GUIDANCE = 50
 _ROUNDING = 1e-6  # the times of a batch are float32: 0.6 there is 0.60000002
+
+
+@dataclass(frozen=True, slots=True)
+class Guidance:
+    """How much more closely the prompt is followed, and when."""
+
+    scale: float
+    """s in v_without + s (v_with - v_without), 0 to 50; 1 = off."""
+    interval: tuple[float, float] = (0.0, 1.0)
+    """The times (lowest, highest) at which guidance is on, both ends included."""
+
+    def __post_init__(self) -> None:
+        check_guidance(self.scale)
+        low, high = self.interval
+        if not 0 <= low <= high <= 1:
+            raise ConfigError(f"The guidance interval must be 0 <= low <= high <= 1; got {low} to {high}.")
+
+    def on(self, t: float) -> bool:
+        """Whether the velocity without the prompt is wanted at time `t`."""
+        low, high = self.interval
+        return self.scale != 1 and low - _ROUNDING <= t <= high + _ROUNDING
+
+    def join(self, with_prompt: Array, without_prompt: Array) -> Array:
+        """The velocity that follows the prompt more closely."""
+        return without_prompt + self.scale * (with_prompt - without_prompt)
 
 
 def guided(
@@ -24,8 +51,8 @@ def guided(
     Args:
         with_prompt: velocity given the prompt.
         without_prompt: velocity given the empty prompt; called only where guidance is on.
-        guidance_scale: s in v_without + s (v_with - v_without), 0 to 50; 1 = off.
-        interval: the times (lowest, highest) at which guidance is on, both ends included.
+        guidance_scale: see `Guidance`.
+        interval: see `Guidance`.
 
     Returns:
         A velocity for batches whose rows share one time.
@@ -33,19 +60,13 @@ def guided(
     Raises:
         ConfigError: the scale or the interval is out of range.
     """
-    low, high = interval
-    check_guidance(guidance_scale)
-    if not 0 <= low <= high <= 1:
-        raise ConfigError(f"The guidance interval must be 0 <= low <= high <= 1; got {low} to {high}.")
+    guidance = Guidance(guidance_scale, interval)
     if guidance_scale == 1:
         return with_prompt
 
     def velocity(x_t: Array, t: Array) -> Array:
         v = with_prompt(x_t, t)
-        if not low - _ROUNDING <= float(t[0]) <= high + _ROUNDING:
-            return v
-        v_without = without_prompt(x_t, t)
-        return v_without + guidance_scale * (v - v_without)
+        return guidance.join(v, without_prompt(x_t, t)) if guidance.on(float(t[0])) else v
 
     return velocity
 

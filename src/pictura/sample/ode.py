@@ -13,7 +13,6 @@ Units   t in [0, 1], 1 = noise; dx/dt = velocity = noise - x_0; x_t = (1 - t) x_
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -71,6 +70,56 @@ def _log_snr(t: float) -> float:
 SOLVERS: Mapping[str, Step] = MappingProxyType({"euler": euler, "ab2": ab2, "dpmpp_2m": dpmpp_2m})
 
 
+class Steps:
+    """A path that is walked step by step: where it stands, and what a velocity makes of that."""
+
+    def __init__(self, x_T: Array, times: Sequence[float], method: str = "ab2") -> None:
+        """Stand at the start.
+
+        Args:
+            x_T: (B, C, H, W) at times[0], any floating array of the array API standard.
+            times: falling times, such as `time_grid` gives.
+            method: a name in `SOLVERS`.
+
+        Raises:
+            ConfigError: no solver has that name.
+        """
+        self._step = check_solver(method)
+        self._times = times
+        self._before: Point | None = None
+        self.x_t = x_T
+        """(B, C, H, W), where the path stands."""
+        self.done, self.num = 0, len(times) - 1
+        """Steps taken, and steps in all."""
+
+    @property
+    def over(self) -> bool:
+        """Whether the path has ended."""
+        return self.done == self.num
+
+    @property
+    def time(self) -> float:
+        """The time at which the path stands."""
+        return self._times[self.done]
+
+    @property
+    def t(self) -> Array:
+        """(B,) that time, for a network."""
+        xp = array_namespace(self.x_t)
+        return xp.full((self.x_t.shape[0],), self.time, dtype=self.x_t.dtype, device=device(self.x_t))
+
+    def take(self, velocity: Array) -> Array:
+        """Take a step along the velocity (B, C, H, W) that the network gave here.
+
+        Returns:
+            (B, C, H, W) the image that was seen from here.
+        """
+        now = Point(self.time, self.x_t, velocity)
+        self.done += 1
+        self.x_t, self._before = self._step(now, self._before, self.time), now
+        return _image(now)
+
+
 def solve(
     velocity: Velocity,
     x_T: Array,
@@ -94,16 +143,12 @@ def solve(
     Raises:
         ConfigError: no solver has that name.
     """
-    step = check_solver(method)
-    xp = array_namespace(x_T)
-    x_t, before = x_T, None
-    for done, (t, t_next) in enumerate(pairwise(times), start=1):
-        t_B = xp.full((x_t.shape[0],), t, dtype=x_t.dtype, device=device(x_t))
-        now = Point(t, x_t, velocity(x_t, t_B))
-        x_t, before = step(now, before, t_next), now
+    steps = Steps(x_T, times, method)
+    while not steps.over:
+        steps.take(velocity(steps.x_t, steps.t))
         if on_step:
-            on_step(done, len(times) - 1)
-    return x_t
+            on_step(steps.done, steps.num)
+    return steps.x_t
 
 
 def check_solver(name: str) -> Step:

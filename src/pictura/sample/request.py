@@ -1,10 +1,38 @@
 """What is asked of a painter: prompt, numbers and settings; what it cannot do is refused, with the limit."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict
 
-from pictura.core.errors import ConfigError, PromptError
+from pictura.core.errors import ConfigError, PromptError, did_you_mean
 from pictura.store.models import AT_ONCE, AUTOREGRESSIVE, ModelInfo
+
+
+class Choices(TypedDict, total=False):
+    """What a person may choose, beside the prompt; what is left out, or None, is as the model advises."""
+
+    num_images: int
+    """How many pictures, 1 to 64; 4 unless given."""
+    first: int
+    """Number of the first of them; 4 goes on where a seed's first four ended. 0 unless given."""
+    seed: int | None
+    """The same seed paints the same pictures; drawn unless given."""
+    size: tuple[int, int] | None
+    """(width, height) of the pictures in pixels, each 16 to 1024, at most 2:1; 256x256 unless given."""
+    num_steps: int | None
+    """Network steps per picture."""
+    guidance_scale: float | None
+    """How closely to follow the prompt; 1 = off."""
+    solver: str | None
+    """`euler`, `ab2` or `dpmpp_2m`."""
+    temperature: float | None
+    """Of painters by tokens: 0 takes the likeliest token, 1 draws as they are likely."""
+    top_k: int | None
+    """Of painters by tokens: draw among so many likeliest; 0 = all."""
+    candidates: int | None
+    """Paint so many, up to 128, and keep those that `clip-guide` finds best, best first."""
+    given: Sequence[int] | None
+    """Tokens that every picture begins with; `complete` reads them off a picture."""
+
 
 MAX_PROMPT = 2000
 MAX_IMAGES = 64
@@ -21,6 +49,8 @@ _CHOSEN = {
     "given": "given (--complete)",
 }
 """Settings that a person can choose, and their names for people."""
+_PLAIN: Mapping[str, Callable[[Any], Any]] = {"guidance_scale": float, "temperature": float, "given": list}
+"""What makes a value as a picture's metadata holds it."""
 _HAS = {
     AT_ONCE: ((), "in one pass, without steps and guidance"),
     AUTOREGRESSIVE: (("guidance_scale", "temperature", "top_k", "given"), "token by token, without steps"),
@@ -47,8 +77,16 @@ def choose(model: ModelInfo, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: a setting is given that the model's way of painting does not have.
     """
+    for name in given:
+        if name not in _CHOSEN:
+            raise ConfigError(f"No setting is named {name!r}. {did_you_mean(name, Choices.__annotations__)}")
     refuse_foreign(model, given)
-    return {**advised(model), **{name: value for name, value in given.items() if value is not None}}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return {**advised(model), **{name: _PLAIN.get(name, _as_is)(value) for name, value in chosen.items()}}
+
+
+def _as_is(value: Any) -> Any:
+    return value
 
 
 def refuse_foreign(model: ModelInfo, given: Mapping[str, Any]) -> None:
