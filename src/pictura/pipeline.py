@@ -71,6 +71,11 @@ class Painter:
         self._words = (model.path / "words.txt").read_text(encoding="utf-8").split()
 
     @property
+    def backend(self) -> Any:
+        """The networks: a `Backend`, `OnePassBackend` or `TokenBackend` of core/types.py."""
+        return self._backend
+
+    @property
     def device(self) -> str:
         """What computes: ``cpu`` or ``cuda``."""
         return self._backend.device
@@ -229,6 +234,7 @@ def load(
     device: str = "auto",
     strength: float = AS_LEARNT,
     compile: bool = False,  # noqa: A002
+    num_threads: int | None = None,
 ) -> Painter:
     """Load a model.
 
@@ -237,6 +243,7 @@ def load(
         device: ``cpu``, ``cuda`` (needs the extra `train`), or ``auto``: CUDA where it is, else CPU.
         strength: of what the model learnt on top of its base: 0 is the base, 100 as learnt, 200 at most.
         compile: on CUDA, compile the network first: a minute that pays for hundreds of pictures.
+        num_threads: threads of one network call on a CPU; None measures which number is fastest.
 
     Raises:
         ModelNotFoundError: no model has that name or path.
@@ -245,7 +252,7 @@ def load(
         DeviceError: the asked-for device is not there.
         MissingExtraError: CUDA is asked for and torch is not installed.
     """
-    return _load(resolve(name), device, strength, compile=compile)
+    return _load(resolve(name), device, strength, compile=compile, num_threads=num_threads)
 
 
 def repaint(path: Path | str, *, device: str = "auto", on_step: OnStep | None = None) -> Picture:
@@ -282,8 +289,8 @@ def repaint(path: Path | str, *, device: str = "auto", on_step: OnStep | None = 
     return replace(picture, settings={**picture.settings, **choice})
 
 
-def _load(model: ModelInfo, device: str, strength: float, *, compile: bool = False) -> Painter:  # noqa: A002
+def _load(model: ModelInfo, device: str, strength: float, **how: Any) -> Painter:
     _ = model.sampling  # a part has none and is refused, before its files are read
     model.check_strength(strength)
     model.verify()
-    return Painter(model, open_backend(model, device, strength, compile=compile))
+    return Painter(model, open_backend(model, device, strength, **how))

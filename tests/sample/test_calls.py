@@ -8,8 +8,14 @@ import pytest
 import pictura
 from pictura.core.errors import ConfigError, PromptError
 from pictura.sample.by_steps import by_steps
-from pictura.sample.calls import Asked, Call, Painted, Progress, Way, answer, drive
+from pictura.sample.calls import Asked, Call, Calls, Painted, Progress, Way, answer, drive
 from pictura.sample.request import advised
+
+
+def reply(backend: object, wish: Call | Calls | Progress) -> object:
+    if isinstance(wish, Calls):
+        return [answer(backend, call) for call in reversed(wish.calls)][::-1]
+    return answer(backend, wish) if isinstance(wish, Call) else None
 
 
 def test_two_requests_driven_by_turns_are_painted_as_each_alone(tiny_home: Path) -> None:
@@ -30,7 +36,7 @@ def test_two_requests_driven_by_turns_are_painted_as_each_alone(tiny_home: Path)
                 made[i] = end.value
                 del ways[i]
                 continue
-            answers[i] = answer(painter._backend, wish) if isinstance(wish, Call) else None
+            answers[i] = reply(painter._backend, wish)
     for i, pictures in enumerate(alone):
         for one, other in zip(pictures, made[i], strict=True):
             np.testing.assert_array_equal(np.asarray(one.image), np.asarray(other.image))
@@ -45,7 +51,7 @@ def test_progress_counts_up_and_shows_the_picture_so_far(tiny_home: Path) -> Non
         while True:
             if isinstance(wish, Progress):
                 seen.append(wish)
-            wish = way.send(answer(painter._backend, wish) if isinstance(wish, Call) else None)
+            wish = way.send(reply(painter._backend, wish))
     except StopIteration as end:
         painted: Painted = end.value
     assert [(one.done, one.total) for one in seen] == [(2, 8), (4, 8), (6, 8), (8, 8)]
@@ -72,8 +78,9 @@ def test_driving_returns_what_the_way_made_and_tells_of_progress() -> None:
     def way() -> Way[int]:
         total = yield Call("add", (1, 2))
         yield Progress(1, 2)
-        return (yield Call("add", (total, 10)))
+        one, two = yield Calls((Call("add", (total, 10)), Call("add", (total, 20))))
+        return 100 * one + two
 
     seen: list[tuple[int, int]] = []
-    assert drive(way(), Adder(), lambda done, total: seen.append((done, total))) == 13
+    assert drive(way(), Adder(), lambda done, total: seen.append((done, total))) == 1323
     assert seen == [(1, 2)]

@@ -23,7 +23,14 @@ TORCH_BACKENDS = Registry(
 )
 
 
-def open_backend(model: ModelInfo, device: str, strength: float, *, compile: bool) -> Any:  # noqa: A002
+def open_backend(
+    model: ModelInfo,
+    device: str,
+    strength: float,
+    *,
+    compile: bool = False,  # noqa: A002
+    num_threads: int | None = None,
+) -> Any:
     """Load a painter's networks; the arguments and errors are those of `pipeline.load`."""
     if device not in ("auto", "cpu", "cuda"):
         raise DeviceError(f"The device must be auto, cpu or cuda; got {device!r}.")
@@ -35,7 +42,7 @@ def open_backend(model: ModelInfo, device: str, strength: float, *, compile: boo
         except DeviceError:
             if device == "cuda":
                 raise
-    return open_on_cpu(model, strength=strength)
+    return open_on_cpu(model, strength=strength, num_threads=num_threads)
 
 
 def open_on_cpu(

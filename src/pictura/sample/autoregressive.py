@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pictura.core.errors import ConfigError
 from pictura.core.types import TokenBackend
-from pictura.sample.calls import Call, OnStep, Progress, Way, drive
+from pictura.sample.calls import Call, Calls, OnStep, Progress, Way, drive
 from pictura.sample.guidance import check_guidance
 from pictura.sample.randomness import uniforms
 
@@ -171,11 +171,8 @@ def _drawing(
     log_probs_BL, entropy_B = np.zeros((num, num_tokens)), np.zeros(num)
 
     # 1. Read the prompt and, for guidance, nothing: logits of the first token, and a cache for each.
-    logits, caches = [], []
-    for ids in prompts:
-        first, cache = yield Call("start", (ids, num))
-        logits.append(first)
-        caches.append(cache)
+    started = yield Calls(tuple(Call("start", (ids, num)) for ids in prompts))
+    logits, caches = [one for one, _ in started], [cache for _, cache in started]
     for k in range(num_tokens):
         # 2. The next token: given, or drawn.
         if k < len(given):
@@ -190,8 +187,7 @@ def _drawing(
 
         # 3. The network sees it, and guesses the one after.
         if k + 1 < num_tokens:
-            for i, cache in enumerate(caches):
-                logits[i] = yield Call("step", (codes_BL[:, k], k, cache))
+            logits = yield Calls(tuple(Call("step", (codes_BL[:, k], k, cache)) for cache in caches))
     return Drawn(codes_BL, log_probs_BL, entropy_B / (num_tokens - len(given)))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pictura.core.types import Backend
-from pictura.sample.calls import Asked, Call, Painted, Progress, Way
+from pictura.sample.calls import Asked, Call, Calls, Painted, Progress, Way
 from pictura.sample.guidance import Guidance
 from pictura.sample.ode import Steps, check_solver
 from pictura.sample.randomness import noise
@@ -47,9 +47,9 @@ def by_steps(
     steps = Steps(backend.asarray(noise_BChw), times, settings["solver"])
     while not steps.over:
         x_t, t = steps.x_t, steps.t
-        velocity = yield Call("velocity", (x_t, t, text))
-        if guidance.on(steps.time):
-            velocity = guidance.join(velocity, (yield Call("velocity", (x_t, t, no_text))))
+        told = [text, no_text] if guidance.on(steps.time) else [text]
+        found = yield Calls(tuple(Call("velocity", (x_t, t, cond)) for cond in told))
+        velocity = guidance.join(*found) if len(found) > 1 else found[0]
         x_0 = steps.take(velocity)
         yield Progress(steps.done * num, steps.num * num, Call("decode", (x_0,)))
 

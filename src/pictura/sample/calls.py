@@ -22,6 +22,13 @@ class Call(NamedTuple):
     args: tuple[Any, ...]
 
 
+class Calls(NamedTuple):
+    """A wish that several calls be answered, in any order, at the same time where that is possible."""
+
+    calls: tuple[Call, ...]
+    """Answered by a list, in this order."""
+
+
 class Progress(NamedTuple):
     """A step is done. Nothing is computed; the answer is not looked at."""
 
@@ -32,7 +39,7 @@ class Progress(NamedTuple):
     """The call that would show the pictures as they are now."""
 
 
-Way = Generator[Call | Progress, Any, T]
+Way = Generator[Call | Calls | Progress, Any, T]
 """Of painting: yields calls, is sent their answers, returns what it made."""
 OnStep = Callable[[int, int], None]
 """Called with (network steps done, network steps in all), over all pictures."""
@@ -78,12 +85,14 @@ def drive(way: Way[T], backend: Any, on_step: OnStep | None = None) -> T:
     try:
         wish = next(way)
         while True:
+            reply = None
             if isinstance(wish, Call):
-                wish = way.send(answer(backend, wish))
-            else:
-                if on_step:
-                    on_step(wish.done, wish.total)
-                wish = next(way)
+                reply = answer(backend, wish)
+            elif isinstance(wish, Calls):
+                reply = [answer(backend, call) for call in wish.calls]
+            elif on_step:
+                on_step(wish.done, wish.total)
+            wish = way.send(reply)
     except StopIteration as end:
         made: T = end.value
         return made
