@@ -6,21 +6,26 @@ on what is painted beside it.
 Letters B batch, C channels, T text tokens, D width.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pictura.core.errors import DeviceError, ModelError
 from pictura.core.types import Conditioning
 from pictura.encode.autoencoder import Autoencoder, AutoencoderConfig
 from pictura.encode.text_encoder import TextEncoder, TextEncoderConfig
 from pictura.families.flow.model import FlowConfig, FlowTransformer
+from pictura.sample.calls import Call, answer
 from pictura.store.models import AS_LEARNT, ModelInfo
 from pictura.store.weights import read_weights
 
-GROUP = 4
-"""Rows of one network call on CUDA."""
+GROUP = 16
+"""Rows of one network call on CUDA; a call that has fewer is filled up."""
 
 
 class PixelSpace(nn.Module):
@@ -100,6 +105,7 @@ class TorchBackend:
         self._parts = parts
         self._network = torch.compile(parts.network) if compile else parts.network
         self.latent_channels = parts.network.config.latent_channels
+        self._max_tokens = model.max_tokens
 
     def asarray(self, array: NDArray[np.float32]) -> Tensor:
         """Move a numpy array to the device."""
@@ -116,22 +122,48 @@ class TorchBackend:
         mask = torch.ones_like(ids, dtype=torch.bool)
         return Conditioning(tokens=self._parts.text_encoder(ids, mask), mask=mask)
 
-    @torch.no_grad()
     def velocity(self, x_t: Tensor, t: Tensor, cond: Conditioning) -> Tensor:
         """Velocity of latents `x_t` (B, C, H, W) at times `t` (B,); `cond` is of one prompt (1, T, D)."""
+        return self._velocities([(x_t, t, cond)])[0]
+
+    def answer_all(self, calls: Sequence[Call]) -> list[Any]:
+        """Answer calls of many pictures, the velocities of equal shape in common calls of the network."""
+        found: list[Any] = [None] * len(calls)
+        alike: dict[torch.Size, list[int]] = {}
+        for i, call in enumerate(calls):
+            if call.method == "velocity":
+                alike.setdefault(call.args[0].shape[1:], []).append(i)
+            else:
+                found[i] = answer(self, call)
+        for numbers in alike.values():
+            velocities = self._velocities([calls[i].args for i in numbers])
+            for i, velocity in zip(numbers, velocities, strict=True):
+                found[i] = velocity
+        return found
+
+    @torch.no_grad()
+    def _velocities(self, asked: Sequence[tuple[Tensor, Tensor, Conditioning]]) -> Sequence[Tensor]:
+        """One velocity for each (x_t, t, cond). Prompts are padded to one length, whoever is beside them."""
         group = GROUP if self.device == "cuda" else 1
-        more = -len(x_t) % group
-        x_all, t_all = torch.cat([x_t, x_t[:1].expand(more, -1, -1, -1)]), torch.cat([t, t[:1].expand(more)])
-        given = Conditioning(
-            tokens=cond.tokens.expand(group, -1, -1).contiguous(),
-            mask=cond.mask.expand(group, -1).contiguous(),
-        )
+        sizes = [len(x_t) for x_t, _, _ in asked]
+        columns = [
+            torch.cat([x_t for x_t, _, _ in asked]),
+            torch.cat([t for _, t, _ in asked]),
+            torch.cat([self._padded(cond.tokens).expand(len(x), -1, -1) for x, _, cond in asked]),
+            torch.cat([self._padded(cond.mask).expand(len(x), -1) for x, _, cond in asked]),
+        ]
+        more = -sum(sizes) % group
+        full = [torch.cat([column, column[:1].expand(more, *column.shape[1:])]) for column in columns]
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device == "cuda"):
             rows = [
-                self._network(x_g, t_g, given)
-                for x_g, t_g in zip(x_all.split(group), t_all.split(group), strict=True)
+                self._network(x_t, t, Conditioning(tokens=tokens, mask=mask))
+                for x_t, t, tokens, mask in zip(*(column.split(group) for column in full), strict=True)
             ]
-        return torch.cat(rows)[: len(x_t)].float()
+        return torch.cat(rows)[: sum(sizes)].float().split(sizes)
+
+    def _padded(self, text: Tensor) -> Tensor:
+        """(1, T, ...) to (1, max_tokens, ...)."""
+        return F.pad(text, (0, 0) * (text.ndim - 2) + (0, self._max_tokens - text.shape[1]))
 
     @torch.no_grad()
     def decode(self, x_0: Tensor) -> Tensor:
