@@ -2,11 +2,14 @@
 
 import importlib.util
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
+
+if TYPE_CHECKING:
+    from pictura.store.database import Database
 
 ROOT = Path(__file__).resolve().parents[1]
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
@@ -56,6 +59,38 @@ def dalle_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("dalle-home")
     sharp = make_dalle(home / "models" / "sharp", name="sharp", sharp=True)
     flattened(sharp, home / "models" / "untrained")
+    return home
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server that runs for this test session alone."""
+    from tests import postgres
+
+    if postgres.programs() is None:
+        pytest.skip("no PostgreSQL server is installed; see packages.debian")
+    with postgres.server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator["Database"]:
+    """An empty database; a test that takes it runs once on SQLite and once on PostgreSQL."""
+    from tests.jobs.queue_kit import opened
+
+    on_postgres = request.param == "postgresql"
+    url = request.getfixturevalue("postgres_url") if on_postgres else f"sqlite:///{tmp_path / 'studio.db'}"
+    with opened(url) as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def unclip_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for PICTURA_HOME that holds one tiny untrained painter by imagination, `unclip`."""
+    from tests.tiny_unclip import make_unclip
+
+    home = tmp_path_factory.mktemp("unclip-home")
+    make_unclip(home / "models" / "unclip")
     return home
 
 

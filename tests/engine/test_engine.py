@@ -29,7 +29,7 @@ def homes(
     """One home with a painter of each kind."""
     home = tmp_path_factory.mktemp("homes")
     (home / "models").mkdir()
-    for name, here in {"tiny": tiny_home, "attngan": gan_home, "dalle": dalle_home}.items():
+    for name, here in {"tiny": tiny_home, "attngan": gan_home, "sharp": dalle_home}.items():
         (home / "models" / name).symlink_to(here / "models" / name)
     return home
 
@@ -89,7 +89,7 @@ def check_as_alone(requests: Sequence[Request], events: Sequence[Event]) -> None
 def test_requests_of_every_kind_are_painted_as_each_alone(engine: Engine) -> None:
     requests = [
         ask("a", num_steps=5, num_images=3),
-        ask("b", model="dalle", prompt="a cat", seed=4),
+        ask("b", model="sharp", prompt="a cat", seed=4),
         ask("c", model="attngan", prompt="a dog", seed=5, num_images=1),
         ask("d", prompt=PROMPTS[2], guidance_scale=1.0, seed=9, first=4),
     ]

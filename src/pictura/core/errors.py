@@ -12,7 +12,20 @@
     ├── DeviceError          the asked-for device is not there
     ├── StorageError         a file cannot be written or opened (disk full, no permission)
     ├── TrainingError        a training run cannot go on (diverged, bad checkpoint)
-    └── RewardError          a reward failed, gave too few numbers, or did not answer in time
+    ├── RewardError          a reward failed, gave too few numbers, or did not answer in time
+    ├── DatabaseError        the database is not there, does not answer, or is of a newer Pictura
+    ├── NotFoundError        no job or picture of that user has that id
+    ├── QueueFullError       too many jobs wait
+    ├── KeyReusedError       an idempotency key came again with another request
+    ├── LeaseLostError       a job that a worker held was given to another one, or ended
+    ├── LoginError           a request to the studio does not say who asks, or the key or password is wrong
+    ├── NotAllowedError      who asks may not do that
+    ├── LimitError           too many requests, or pictures, in too short a time
+    ├── BudgetError          one request asks for more than its user may ever ask for at once
+    ├── TooLargeError        a request has more bytes than the studio reads
+    ├── PolicyError          the studio's administrator does not allow such prompts
+    ├── ConflictError        the name is taken
+    └── TooSlowError         a picture did not come in time
 
 A message says where, what was expected, what came, what to do, in at most two sentences. Anything
 else that is raised is a bug of ours.
@@ -125,6 +138,114 @@ class RewardError(PicturaError):
     code = "bad_reward"
     http_status = 502
     exit_code = 11
+
+
+class DatabaseError(PicturaError):
+    """The database is not there, does not answer, or was made by a newer Pictura."""
+
+    code = "no_database"
+    http_status = 503
+    exit_code = 12
+
+
+class NotFoundError(PicturaError):
+    """No job or picture of that user has that id."""
+
+    code = "not_found"
+    http_status = 404
+    exit_code = 13
+
+
+class QueueFullError(PicturaError):
+    """Too many jobs wait, of one user or of all."""
+
+    code = "queue_full"
+    http_status = 429
+    exit_code = 14
+
+
+class KeyReusedError(PicturaError):
+    """An idempotency key came again with another request."""
+
+    code = "key_reused"
+    http_status = 409
+    exit_code = 15
+
+
+class LeaseLostError(PicturaError):
+    """A job that a worker held was given to another one, or ended."""
+
+    code = "lease_lost"
+    http_status = 409
+    exit_code = 16
+
+
+class LoginError(PicturaError):
+    """A request does not say who asks, or the key or password is wrong."""
+
+    code = "unauthenticated"
+    http_status = 401
+    exit_code = 17
+
+
+class NotAllowedError(PicturaError):
+    """Who asks may not do that."""
+
+    code = "forbidden"
+    http_status = 403
+    exit_code = 18
+
+
+class LimitError(PicturaError):
+    """Too many requests, or pictures, in too short a time."""
+
+    code = "rate_limited"
+    http_status = 429
+    exit_code = 19
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class BudgetError(PicturaError):
+    """One request asks for more than its user may ever ask for at once."""
+
+    code = "over_budget"
+    http_status = 422
+    exit_code = 20
+
+
+class TooLargeError(PicturaError):
+    """A request has more bytes than the studio reads."""
+
+    code = "too_large"
+    http_status = 413
+    exit_code = 21
+
+
+class PolicyError(PicturaError):
+    """The studio's administrator does not allow such prompts."""
+
+    code = "refused_by_policy"
+    http_status = 422
+    exit_code = 22
+
+
+class ConflictError(PicturaError):
+    """The name is taken."""
+
+    code = "conflict"
+    http_status = 409
+    exit_code = 23
+
+
+class TooSlowError(PicturaError):
+    """A picture did not come in time."""
+
+    code = "too_slow"
+    http_status = 504
+    exit_code = 24
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

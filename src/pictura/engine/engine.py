@@ -39,6 +39,8 @@ class Request:
     lane: str = "fast"
     num_previews: int = 0
     """Looks at each picture on the way."""
+    have: frozenset[int] = frozenset()
+    """Numbers within the request of pictures that need no painting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +222,7 @@ class Engine:
             yield _Unit(request=request, first=0, num=num, way=whole, painter=painter)
             return
         whole.close()
-        for i in range(num):
+        for i in sorted(set(range(num)) - request.have):
             one: Choices = {**choices, "num_images": 1, "first": first + i}
             way = painter.making(request.prompt, **one)
             yield _Unit(request=request, first=i, num=1, way=way, painter=painter)

@@ -48,7 +48,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """
     path = path.absolute()
     with _explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         remove_leftovers(path.parent)
         with _neighbour(path, "new") as temporary:
             try:
@@ -76,7 +76,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """
     path = path.absolute()
     with _explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         if path.exists() and not path.is_dir():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
         remove_leftovers(path.parent)
@@ -165,6 +165,16 @@ def _runs_elsewhere(pid: int) -> bool:
     except (OSError, OverflowError):
         return True
     return True
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it where they are missing; their names reach the disk too."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    with contextlib.suppress(PermissionError):  # the folder above may be one that we cannot list
+        _sync(folder.parent)
 
 
 def _sync(path: Path) -> None:

@@ -7,12 +7,12 @@ UI), and ``pictura``, a JSON object. JPEG and WebP carry the JSON as their EXIF 
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from pictura.core.errors import ConfigError, MetadataError
-from pictura.store.models import AUTOREGRESSIVE
+from pictura.store.models import AUTOREGRESSIVE, BY_IMAGINATION
 
 FORMATS = {"png": "PNG", "webp": "WEBP", "jpeg": "JPEG"}
 KEY = "pictura"
@@ -21,12 +21,18 @@ CHOICE = ("candidates", "scored_by", "score")
 _FIELDS = {"prompt": str, "seed": int, "index": int, "settings": dict, "model": str, "model_hash": str}
 
 
-def save_picture(image: Image.Image, path: Path, metadata: Mapping[str, Any], *, format: str = "png") -> None:  # noqa: A002
+def save_picture(
+    image: Image.Image,
+    path: Path | IO[bytes],
+    metadata: Mapping[str, Any],
+    *,
+    format: str = "png",  # noqa: A002
+) -> None:
     """Write a picture that says how it was painted. Equal pictures make equal files.
 
     Args:
         image: RGB or RGBA with straight alpha; JPEG, which has no alpha, shows it on white.
-        path: of the file; wrap it in `atomic_file`.
+        path: of the file, wrapped in `atomic_file`; or an open one.
         metadata: prompt, seed, index, settings, model, model_hash, version.
         format: ``png``, ``webp`` (lossless) or ``jpeg``.
 
@@ -94,11 +100,23 @@ def read_settings(metadata: Mapping[str, Any], path: Path) -> dict[str, Any]:
         strength and those of `CHOICE`.
 
     Raises:
-        MetadataError: one is missing or wrong.
+        MetadataError: one is missing or wrong, or the picture was made of other pictures.
     """
     said = metadata["settings"]
+    if "from_picture" in said:
+        raise MetadataError(
+            f"{path} was painted from another picture, which it does not hold. "
+            f"Paint from that picture again, with seed {metadata['seed']}."
+        )
+    if isinstance(made := said.get("made_by"), dict):
+        sources = made.get("of")
+        names = [str(name) for name in sources] if isinstance(sources, list) else ["another picture"]
+        raise MetadataError(
+            f"{path} was not painted from a sentence alone, but by `pictura {made.get('command')}` of "
+            f"{' and '.join(names)}. Run that command again, with --seed {metadata['seed']}."
+        )
     try:
-        by_tokens = said["solver"] == AUTOREGRESSIVE
+        of_way = {AUTOREGRESSIVE: _of_tokens, BY_IMAGINATION: _of_imagination}.get(said["solver"], _of_steps)
         width, height = said["size"]
         more: dict[str, Callable[[Any], Any]] = {
             "given": lambda codes: [int(code) for code in codes],
@@ -106,9 +124,11 @@ def read_settings(metadata: Mapping[str, Any], path: Path) -> dict[str, Any]:
             "candidates": int,
             "scored_by": str,
             "score": float,
+            "typed": str,
+            "resolved": str,
         }
         return {
-            **(_of_tokens(said) if by_tokens else _of_steps(said)),
+            **of_way(said),
             **{name: read(said[name]) for name, read in more.items() if name in said},
             "size": [int(width), int(height)],
         }
@@ -120,12 +140,32 @@ def read_settings(metadata: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 def _of_steps(said: Mapping[str, Any]) -> dict[str, Any]:
     low, high = said["guidance_interval"]
+    bent: dict[str, Callable[[Any], Any]] = {
+        "parts": lambda parts: [[str(text), float(share)] for text, share in parts],
+        "chaos": int,
+        "weird": int,
+        "tile": bool,
+        "stop": int,
+    }
     return {
         "num_steps": int(said["num_steps"]),
         "guidance_scale": float(said["guidance_scale"]),
         "guidance_interval": [float(low), float(high)],
         "solver": str(said["solver"]),
         "shift": float(said["shift"]),
+        **{name: read(said[name]) for name, read in bent.items() if name in said},
+    }
+
+
+def _of_imagination(said: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **_of_steps(said),
+        "vector": str(said["vector"]),
+        "prior_steps": int(said["prior_steps"]),
+        "prior_guidance": float(said["prior_guidance"]),
+        "decoder_solver": str(said["decoder_solver"]),
+        "eta": float(said["eta"]),
+        "upsampler_steps": int(said["upsampler_steps"]),
     }
 
 
@@ -149,14 +189,20 @@ def a1111_parameters(metadata: Mapping[str, Any]) -> str:
         **({"Temperature": f"{settings['temperature']:g}"} if "temperature" in settings else {}),
         **({"Top-k": settings["top_k"]} if settings.get("top_k") else {}),
         **({"Strength": f"{settings['strength']:g}"} if "strength" in settings else {}),
+        **{name.title(): settings[name] for name in ("chaos", "weird", "stop") if name in settings},
+        **({"Tiling": True} if settings.get("tile") else {}),
         "Seed": metadata["seed"],
         "Image": metadata["index"] + 1,
         "Size": f"{width}x{height}",
         "Model hash": metadata["model_hash"][:10],
         "Model": metadata["model"],
+        **({"Prompt-MJ": json.dumps(settings["typed"], ensure_ascii=False)} if "typed" in settings else {}),
         "Version": f"Pictura {metadata['version']}",
     }
-    return metadata["prompt"] + "\n" + ", ".join(f"{name}: {value}" for name, value in facts.items())
+    lines = [metadata["prompt"]]
+    if unwanted := [text for text, share in settings.get("parts", ()) if share < 0]:
+        lines.append(f"Negative prompt: {', '.join(unwanted)}")
+    return "\n".join([*lines, ", ".join(f"{name}: {value}" for name, value in facts.items())])
 
 
 def on_white(image: Image.Image) -> Image.Image:

@@ -6,7 +6,9 @@
     tokenizer.json, words.txt, README.md (the card); delta*.safetensors where something was learnt later
 
 A painter in one pass (stackgan, attngan, dfgan) has weights generator.*, text_encoder.* and graphs of these
-names; one by tokens (dalle) has weights transformer.*, dvae.* and graphs reader, painter, decoder, encoder.
+names; one by tokens (dalle) has weights transformer.*, dvae.* and graphs reader, painter, decoder, encoder;
+one by imagination (unclip) has weights prior.*, decoder.*, upsampler.*, graphs of these names, and
+text_encoder, whose weights lie in the folder of a CLIP (`clips.py`).
 A folder of kind "part" (a CLIP, a judge) does not paint: it says nothing of sampling and grids, and its
 networks, graphs and files are those that it needs.
 
@@ -45,6 +47,13 @@ AT_ONCE = "one_pass"
 """In the place of a solver: of a painter that calls its network once, without steps and guidance."""
 AUTOREGRESSIVE = "autoregressive"
 """In the place of a solver: of a painter that draws one token after another."""
+BY_IMAGINATION = "unclip"
+"""In the place of a solver: of a painter that first imagines how a CLIP would see the picture."""
+_OWN: Mapping[str, tuple[str, ...]] = {
+    AUTOREGRESSIVE: ("temperature", "top_k"),
+    BY_IMAGINATION: ("vector", "prior_steps", "prior_guidance", "decoder_solver", "eta", "upsampler_steps"),
+}
+"""Fields of `Sampling` that painters with such a solver have alone."""
 ALIASES = {"default": "flow"}
 EMBEDDED = Path(__file__).resolve().parents[1] / "models"
 
@@ -62,13 +71,23 @@ class Sampling:
     """Of painters by tokens: below 1 likely tokens become likelier; 0 takes the likeliest."""
     top_k: int = 0
     """Of painters by tokens: draw among so many likeliest ones; 0 = all."""
+    vector: str = "prior"
+    """Of painters by imagination: what the decoder is told of the picture, see `sample.by_imagination`."""
+    prior_steps: int = 16
+    """Of painters by imagination, whose `num_steps` and `guidance_scale` are the decoder's."""
+    prior_guidance: float = 1.0
+    """The same."""
+    decoder_solver: str = "ddim"
+    """The same; or a solver of `sample.ode`."""
+    eta: float = 0.0
+    """The same: 0 takes no fresh noise on the decoder's way, 1 as much as DDPM."""
+    upsampler_steps: int = 4
+    """The same."""
 
     def table(self) -> dict[str, Any]:
-        """As model.json holds it: others than painters by tokens have no temperature and top-k."""
-        fields = asdict(self)
-        if self.solver != AUTOREGRESSIVE:
-            del fields["temperature"], fields["top_k"]
-        return fields
+        """As model.json holds it: what only painters by tokens or by imagination have, others lack."""
+        foreign = {name for solver, names in _OWN.items() if solver != self.solver for name in names}
+        return {name: value for name, value in asdict(self).items() if name not in foreign}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,6 +153,15 @@ class ModelInfo:
             ModelError: this is a part, which does not paint.
         """
         return self.sampling.solver == AUTOREGRESSIVE
+
+    @property
+    def by_imagination(self) -> bool:
+        """Whether it first imagines how a CLIP would see the picture.
+
+        Raises:
+            ModelError: this is a part, which does not paint.
+        """
+        return self.sampling.solver == BY_IMAGINATION
 
     @property
     def attends(self) -> bool:
@@ -338,14 +366,14 @@ def _info(folder: Path, manifest: dict[str, Any]) -> ModelInfo:
 
 def _sampling(table: Mapping[str, Any]) -> Sampling:
     low, high = table["guidance_interval"]
+    own = {name for names in _OWN.values() for name in names if name in table}
     return Sampling(
         solver=str(table["solver"]),
         num_steps=int(table["num_steps"]),
         guidance_scale=float(table["guidance_scale"]),
         guidance_interval=(float(low), float(high)),
         shift=float(table["shift"]),
-        temperature=float(table.get("temperature", 1.0)),
-        top_k=int(table.get("top_k", 0)),
+        **{name: Sampling.__annotations__[name](table[name]) for name in own},
     )
 
 

@@ -1,5 +1,6 @@
 """A painted picture that knows how it was painted, and many of them on one sheet."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,12 @@ class Picture:
         with atomic_file(Path(path)) as temporary:
             save_picture(self.image, temporary, self.metadata(), format=format)
         return Path(path)
+
+    def to_bytes(self, *, format: str = "png") -> bytes:  # noqa: A002
+        """The file that `save` writes."""
+        file = io.BytesIO()
+        save_picture(self.image, file, self.metadata(), format=format)
+        return file.getvalue()
 
 
 def grid(pictures: Sequence[Picture]) -> Image.Image:

@@ -1,0 +1,1 @@
+"""What runs, for whom, in which order: the durable queue."""

@@ -1,0 +1,248 @@
+"""The process that holds models: claims jobs, paints them side by side, commits each picture once.
+
+A job's `request` is what `engine.Request` takes: `prompt`, `model`, `choices` (with the seed), `strength`,
+`num_previews`; and, where painting begins with a picture, `image` and `mask` as PNG in base64.
+Between any two steps the worker looks whether a job was cancelled or is no longer its own. Pictures are
+committed as they come; a job that another worker began goes on where that one's pictures end.
+"""
+
+import base64
+import io
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from PIL import Image
+from sqlalchemy import select
+
+from pictura.core.errors import DatabaseError, LeaseLostError, PicturaError, StorageError
+from pictura.engine.engine import Engine, Event, Request
+from pictura.engine.models import WarmModels
+from pictura.jobs.queue import Queue
+from pictura.jobs.values import Claimed
+from pictura.store import tables
+from pictura.store.metadata import on_white
+from pictura.store.pictures import Picture
+
+log = logging.getLogger("pictura.worker")
+LOOK_S = 0.1
+"""Between looks at what others want of the jobs that run."""
+TELL_S = 0.2
+"""Between tellings of progress."""
+IDLE_S = 0.05
+"""Between looks for work."""
+RECOVER_S = 5.0
+"""Between claims that take back jobs of workers that are no more, where nothing else asks for one."""
+REST_S = 2.0
+"""After a disk or database that does not work."""
+NUM_PREVIEWS = 2
+_PREVIEW_QUALITY = 70
+
+
+@dataclass(kw_only=True, slots=True)
+class _Running:
+    """A job that is being painted."""
+
+    claim: Claimed
+    progress: dict[str, Any] | None = None
+    """Not told yet."""
+    previews: dict[str, str] = field(default_factory=dict)
+    """Index to a JPEG in base64."""
+    has_new_previews: bool = False
+
+
+class Worker:
+    """Paints what the queue holds."""
+
+    def __init__(
+        self, queue: Queue, models: WarmModels, *, name: str | None = None, lease_s: float = 30.0
+    ) -> None:
+        """Begin without jobs.
+
+        Args:
+            queue: to claim from.
+            models: to paint with.
+            name: of the worker; host and process if None.
+            lease_s: after which jobs of a lost worker go to another.
+        """
+        self.name = name or f"{socket.gethostname()}:{os.getpid()}"
+        self._queue, self._engine, self._lease_s = queue, Engine(models), lease_s
+        self._running: dict[str, _Running] = {}
+        self._looked = self._told = self._claimed = -float("inf")
+
+    def run(self, until: Callable[[], bool]) -> None:
+        """Work until told to stop; then give back what is not done."""
+        while not until():
+            try:
+                if not self.turn():
+                    time.sleep(IDLE_S)
+            except (DatabaseError, StorageError) as error:
+                log.error("%s Trying again in %g s.", error, REST_S)
+                self._drop_all()
+                time.sleep(REST_S)
+        self._drop_all()
+
+    def turn(self) -> bool:
+        """Claim if there is room, look at what others want, and take every job a step further.
+
+        Returns:
+            Whether there was something to do.
+
+        Raises:
+            DatabaseError: the database does not work.
+            StorageError: a picture cannot be stored.
+        """
+        now = time.monotonic()
+        if self._running and now - self._looked >= LOOK_S:
+            self._look()
+            self._looked = now
+        self._claim(now)
+        for event in self._engine.round():
+            self._handle(event)
+        if now - self._told >= TELL_S:
+            self._tell()
+            self._told = now
+        return bool(self._running)
+
+    def _claim(self, now: float) -> None:
+        """Take the next job where rows are free for it; others stay for other workers."""
+        if self._engine.num_waiting or not (self._anything_waits() or now - self._claimed >= RECOVER_S):
+            return
+        self._claimed = now
+        for claim in self._queue.claim(self.name, 1, self._lease_s):
+            job = claim.job
+            self._running[job.id] = _Running(claim=claim)
+            log.info("job %s: begun, attempt %d", job.id, job.attempt)
+            try:
+                if len(claim.committed) < job.num_images:
+                    self._engine.add(_request(claim))
+                else:
+                    self._done(job.id)
+            except PicturaError as error:
+                self._failed(job.id, error)
+
+    def _anything_waits(self) -> bool:
+        with self._queue.database.read() as session:
+            query = select(tables.Job.id).where(tables.Job.state == "queued").limit(1)
+            return session.scalar(query) is not None
+
+    def _look(self) -> None:
+        claims = [running.claim for running in self._running.values()]
+        for job_id, beat in self._queue.heartbeat(claims).items():
+            if not beat.still_mine or beat.cancel_asked:
+                self._drop(job_id)
+
+    def _handle(self, event: Event) -> None:
+        running = self._running.get(event.id)
+        if running is None:
+            return
+        try:
+            if event.kind == "progress":
+                running.progress = {"done": event.done, "total": event.total}
+            elif event.kind == "preview" and event.image:
+                running.previews[str(event.index)] = _jpeg(event.image)
+                running.has_new_previews = True
+            elif event.kind == "picture" and event.picture:
+                self._commit(running, event.index, event.picture)
+            elif event.kind == "done":
+                self._done(event.id)
+            elif event.kind == "failed" and event.error:
+                self._failed(event.id, event.error)
+        except LeaseLostError:
+            self._drop(event.id)
+
+    def _commit(self, running: _Running, index: int, picture: Picture) -> None:
+        details = {**picture.metadata(), "notices": list(picture.notices)}
+        self._queue.commit_image(running.claim, index, picture.to_bytes(), details)
+        running.previews.pop(str(index), None)
+
+    def _done(self, job_id: str) -> None:
+        self._queue.finish(self._running.pop(job_id).claim)
+        log.info("job %s: done", job_id)
+
+    def _failed(self, job_id: str, error: Exception) -> None:
+        claim = self._running.pop(job_id).claim
+        if isinstance(error, PicturaError):
+            log.info("job %s: %s", job_id, error.code)
+            self._queue.fail(claim, error.code, str(error))
+            return
+        log.error("job %s: failed by a mistake of ours", job_id, exc_info=error)
+        said = f"Painting failed by a mistake of Pictura's ({type(error).__name__}); the log has it."
+        self._queue.fail(claim, "internal", said, retry=True)
+
+    def _tell(self) -> None:
+        running = list(self._running.values())
+        if told := [(one.claim, one.progress) for one in running if one.progress]:
+            self._queue.progress(told)
+        if seen := [(one.claim, {"jpeg": dict(one.previews)}) for one in running if one.has_new_previews]:
+            self._queue.progress(seen, kind="preview")
+        for one in running:
+            one.progress, one.has_new_previews = None, False
+
+    def _drop(self, job_id: str) -> None:
+        """Stop painting a job and give it back; it ends where that was asked."""
+        self._engine.cancel(job_id)
+        running = self._running.pop(job_id)
+        try:
+            self._queue.release(running.claim)
+            log.info("job %s: given back", job_id)
+        except LeaseLostError:
+            log.info("job %s: taken by another", job_id)
+
+    def _drop_all(self) -> None:
+        for job_id in list(self._running):
+            try:
+                self._drop(job_id)
+            except (DatabaseError, StorageError) as error:  # its lease runs out
+                log.error("job %s: cannot be given back: %s", job_id, error)
+
+
+def _request(claim: Claimed) -> Request:
+    job, asked = claim.job, claim.job.request
+    pictures = {name: _picture(asked[name]) for name in ("image", "mask") if name in asked}
+    choices: Any = {**asked["choices"], **pictures}
+    return Request(
+        id=job.id,
+        prompt=asked["prompt"],
+        model=asked["model"],
+        choices=choices,
+        strength=asked.get("strength", 100.0),
+        lane=job.lane,
+        num_previews=asked.get("num_previews", NUM_PREVIEWS),
+        have=claim.committed,
+    )
+
+
+def _picture(text: str) -> Image.Image:
+    """A picture that a request carries: PNG in base64."""
+    image = Image.open(io.BytesIO(base64.b64decode(text)), formats=("PNG",))
+    image.load()
+    return image
+
+
+def _jpeg(image: Image.Image) -> str:
+    file = io.BytesIO()
+    on_white(image).save(file, "JPEG", quality=_PREVIEW_QUALITY)
+    return base64.b64encode(file.getvalue()).decode("ascii")
+
+
+class Stop:
+    """True from the first SIGINT or SIGTERM on; use it as `until`."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._ask)
+
+    def __call__(self) -> bool:
+        """Whether to stop."""
+        return self._asked
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self._asked = True
