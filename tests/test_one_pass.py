@@ -128,7 +128,7 @@ def test_attention_of_a_words_tokens_is_summed(painter: Painter) -> None:
     places = painter._tokenizer.places("a red xylophone")
     assert [word for word, _ in places] == ["a", "red", "xylophone"]
     assert len(places[2][1]) > 1
-    attention = painter._backend.encode_text(painter._read("a red xylophone")).tokens[0]
+    attention = painter._backend.encode_text(painter.read("a red xylophone")).tokens[0]
     assert sorted(sum((tokens for _, tokens in places), [0])) == list(range(len(attention)))
 
 

@@ -4,7 +4,8 @@
     paint     1 read the prompt          tokens          encode/tokenizer.py
               2 understand it            features        runtime/ or families/
               3 draw noise, one stream per picture       sample/randomness.py
-              4 from noise to image      latent, tokens  sample/by_steps.py, by_tokens.py, at_once.py
+              4 from noise to image      latent, tokens  sample/by_steps.py, by_tokens.py, at_once.py,
+                                                         by_imagination.py
               5 decode it                pixels          runtime/ or families/
               6 keep the best of many, if asked for      runtime/rerank.py
               7 scale, and say how it was painted        store/pictures.py
@@ -12,8 +13,9 @@
     repaint   the same from what a picture says about itself
     explain   where a model that attends to words looked for each of them
 
-Steps 1 to 5 are one of the ways of painting in sample/: by steps along a velocity, token by token, or in
-one pass. Each is a generator of network calls (sample/calls.py): whoever drives it can stand between any two.
+Steps 1 to 5 are one of the ways of painting in sample/: by steps along a velocity, token by token, in one
+pass, or by imagining a CLIP's vector first. Each is a generator of network calls (sample/calls.py): whoever
+drives it can stand between any two.
 
 Letters B batch, C channels, H W picture size.
 """
@@ -22,7 +24,7 @@ import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,15 +34,19 @@ import pictura
 from pictura.core import images
 from pictura.core.errors import ConfigError, ModelError
 from pictura.core.sheets import word_sheet
-from pictura.core.types import Backend, OnePassBackend, TokenBackend
+from pictura.core.types import Backend, ImaginationBackend, OnePassBackend, TokenBackend
 from pictura.encode.tokenizer import Tokenizer, split_words
+from pictura.prompt.meaning import merged
+from pictura.prompt.request import ParsedPrompt
 from pictura.runtime.open import open_backend
 from pictura.runtime.rerank import rank
 from pictura.sample.at_once import at_once
+from pictura.sample.by_imagination import by_imagination
 from pictura.sample.by_steps import by_steps
 from pictura.sample.by_tokens import by_tokens
 from pictura.sample.calls import Asked, OnStep, Painted, Way, drive
 from pictura.sample.completion import top_codes
+from pictura.sample.from_picture import given_in
 from pictura.sample.randomness import draw_seed
 from pictura.sample.request import (
     Choices,
@@ -50,21 +56,38 @@ from pictura.sample.request import (
     choose,
     refuse_foreign,
 )
-from pictura.sample.sizes import DEFAULT_SIZE, check_size
+from pictura.sample.sizes import DEFAULT_SIZE, check_size, stretched
+from pictura.sample.steering import check_steering
+from pictura.sample.tiling import resize_wrapped
 from pictura.store.metadata import CHOICE, on_white, read_metadata, read_settings
-from pictura.store.models import AS_LEARNT, AT_ONCE, AUTOREGRESSIVE, ModelInfo, find_models, home, resolve
+from pictura.store.models import (
+    AS_LEARNT,
+    AT_ONCE,
+    AUTOREGRESSIVE,
+    BY_IMAGINATION,
+    ModelInfo,
+    find_models,
+    home,
+    resolve,
+)
 from pictura.store.pictures import Picture, grid
 
 __all__ = ["Painter", "Picture", "grid", "load", "repaint"]
 WayOf = Callable[..., Way[Painted]]
-WAYS: Mapping[str, WayOf] = {AT_ONCE: at_once, AUTOREGRESSIVE: by_tokens}
+WAYS: Mapping[str, WayOf] = {
+    AT_ONCE: at_once,
+    AUTOREGRESSIVE: by_tokens,
+    BY_IMAGINATION: by_imagination,
+}
 """Name of a model's solver to its way of painting; all others go by steps."""
 
 
 class Painter:
     """A loaded model, ready to paint."""
 
-    def __init__(self, model: ModelInfo, backend: Backend | OnePassBackend | TokenBackend) -> None:
+    def __init__(
+        self, model: ModelInfo, backend: Backend | OnePassBackend | TokenBackend | ImaginationBackend
+    ) -> None:
         self.model = model
         self._backend: Any = backend
         self._tokenizer = Tokenizer.load(model.path / "tokenizer.json", max_tokens=model.max_tokens)
@@ -72,7 +95,7 @@ class Painter:
 
     @property
     def backend(self) -> Any:
-        """The networks: a `Backend`, `OnePassBackend` or `TokenBackend` of core/types.py."""
+        """The networks: a `Backend`, or one for another way of painting, of core/types.py."""
         return self._backend
 
     @property
@@ -86,12 +109,12 @@ class Painter:
         return self._backend.strength
 
     def paint(
-        self, prompt: str, *, on_step: OnStep | None = None, **choices: Unpack[Choices]
+        self, prompt: str | ParsedPrompt, *, on_step: OnStep | None = None, **choices: Unpack[Choices]
     ) -> list[Picture]:
         """Paint pictures of a sentence.
 
         Args:
-            prompt: what to paint, in English.
+            prompt: what to paint, in English: plain words, or one of what `pictura.prompt.parse` gives.
             on_step: called with (network steps done, network steps in all).
             choices: `num_images`, `seed`, `size`, … see `sample.request.Choices`; what is left out is as the
                 model advises. A model takes those that its way of painting has, and refuses the others.
@@ -102,27 +125,36 @@ class Painter:
         Raises:
             PromptError: the prompt is empty or too long.
             SizeError: the size is out of range.
-            ConfigError: another setting is out of range, or the model does not have it.
+            ConfigError: another setting is out of range, the model does not have it, or both the prompt and
+                the choices say it; or the prompt asks for another model, another strength or several jobs.
         """
         return drive(self.making(prompt, **choices), self._backend, on_step)
 
-    def making(self, prompt: str, **choices: Unpack[Choices]) -> Way[list[Picture]]:
+    def making(self, prompt: str | ParsedPrompt, **choices: Unpack[Choices]) -> Way[list[Picture]]:
         """The way to what `paint` returns, for whoever calls the networks himself, with the same errors.
 
         They are raised here, as far as prompt and choices alone tell, before the way begins.
         """
+        if isinstance(prompt, ParsedPrompt):
+            choices = cast(Choices, merged(prompt, self.model, self.strength, choices))
+            prompt = prompt.words
+        words = {name: choices.pop(name) for name in ("typed", "resolved") if name in choices}
         num_images, candidates = choices.pop("num_images", 4), choices.pop("candidates", None)
         first, seed, size = choices.pop("first", 0), choices.pop("seed", None), choices.pop("size", None)
         check_numbers(num_images, candidates)
-        settings = choose(self.model, choices)
+        refuse_foreign(self.model, choices)
+        given = given_in(choices)
+        for name in ("image", "noise_level", "mask"):
+            choices.pop(name, None)  # type: ignore[misc]  # one of its keys
+        settings = choose(self.model, choices) | (given.told() if given else {}) | words
         settings["size"] = list(DEFAULT_SIZE if size is None else size)
         self._check(prompt, settings)
         numbers = range(first, first + (candidates or num_images))
-        asked = Asked(prompt, draw_seed() if seed is None else seed, numbers, settings)
+        asked = Asked(prompt, draw_seed() if seed is None else seed, numbers, settings, given)
         return self._making(asked, keep=num_images if candidates else None)
 
     def complete(
-        self, picture: Picture | Image.Image, prompt: str, *, rows: int, **settings: Any
+        self, picture: Picture | Image.Image, prompt: str | ParsedPrompt, *, rows: int, **settings: Any
     ) -> list[Picture]:
         """Paint on below the top rows of a picture.
 
@@ -146,8 +178,11 @@ class Painter:
         image = picture.image if isinstance(picture, Picture) else picture
         return self.paint(prompt, given=top_codes(self.model, self._backend, image, rows), **settings)
 
-    def notices(self, prompt: str) -> list[str]:
+    def notices(self, prompt: str | ParsedPrompt) -> list[str]:
         """What a person should know before painting `prompt`: words the model never saw, and cut ends."""
+        if isinstance(prompt, ParsedPrompt):
+            told = (notice for text, _ in prompt.shares() for notice in self.notices(text))
+            return list(dict.fromkeys(told))
         found = []
         known = set(self._words)
         for word in dict.fromkeys(split_words(prompt)):
@@ -178,24 +213,34 @@ class Painter:
                 f"The model {self.model.name!r} explains its own pictures; this one is by {picture.model!r}."
             )
         asked = Asked(picture.prompt, picture.seed, [picture.index], picture.settings)
-        attention = drive(at_once(self.model, self._backend, self._read, asked), self._backend).attention
+        attention = drive(at_once(self.model, self._backend, self.read, asked), self._backend).attention
         assert attention is not None  # the folder says that there is one
         places = self._tokenizer.places(picture.prompt)
         words = [(word, attention[0, tokens].sum(axis=0)) for word, tokens in places]
         return word_sheet(on_white(picture.image), words)
 
     def _check(self, prompt: str, settings: Mapping[str, Any]) -> None:
-        check_prompt(prompt)
+        for text in (prompt, *(text for text, _ in settings.get("parts", ()))):
+            check_prompt(text)
+        check_steering(settings)
         check_size(tuple(settings["size"]))
         if self.model.by_tokens:
             check_length(self.model, self._tokenizer.count(prompt))
 
     def _making(self, asked: Asked, *, keep: int | None = None) -> Way[list[Picture]]:
-        """Paint, keep the best, scale, and say how it was painted."""
         way: WayOf = WAYS.get(self.model.sampling.solver, by_steps)
-        painted = yield from way(self.model, self._backend, self._read, asked)
-        prompt, seed, numbers, settings = asked
+        painted = yield from way(self.model, self._backend, self.read, asked)
+        return self.frame(painted, asked, keep=keep)
 
+    def frame(self, painted: Painted, asked: Asked, *, keep: int | None = None) -> list[Picture]:
+        """Keep the best of what was painted, scale it, and say how it was painted.
+
+        Args:
+            painted: what came out of the networks.
+            asked: what they were asked for.
+            keep: how many of the best; None keeps all, in their order.
+        """
+        prompt, seed, numbers, settings, _ = asked
         painted_size = [painted.images.shape[3], painted.images.shape[2]]
         scaling = "none" if painted_size == settings["size"] else "lanczos"
         told = {**settings, "painted_size": painted_size, "scaling": scaling, "device": self.device}
@@ -207,7 +252,8 @@ class Painter:
             ranking = rank(images.to_pil(painted.images), prompt, keep=keep)
             told |= {"candidates": len(numbers), "scored_by": ranking.by}
             kept = [(row, {**told, "score": ranking.scores[row]}) for row in ranking.best]
-        arrays = images.resize(painted.images[[row for row, _ in kept]], tuple(settings["size"]))
+        resize = resize_wrapped if settings.get("tile") else images.resize
+        arrays = resize(painted.images[[row for row, _ in kept]], tuple(settings["size"]))
         return [
             Picture(
                 image=image,
@@ -218,12 +264,12 @@ class Painter:
                 model=self.model.name,
                 model_hash=self.model.hash,
                 version=pictura.__version__,
-                notices=painted.notices,
+                notices=painted.notices + stretched(painted_size, settings["size"]),
             )
             for (row, said), image in zip(kept, images.to_pil(arrays), strict=True)
         ]
 
-    def _read(self, words: str) -> NDArray[np.int64]:
+    def read(self, words: str) -> NDArray[np.int64]:
         """Words to token ids (T,), cut at what the model reads."""
         return np.array(self._tokenizer.encode(words), dtype=np.int64)
 

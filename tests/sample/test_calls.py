@@ -45,7 +45,7 @@ def test_two_requests_driven_by_turns_are_painted_as_each_alone(tiny_home: Path)
 def test_progress_counts_up_and_shows_the_picture_so_far(tiny_home: Path) -> None:
     painter = pictura.load(tiny_home / "models" / "tiny", device="cpu")
     settings = {**advised(painter.model), "num_steps": 4, "solver": "euler", "size": [64, 64]}
-    way = by_steps(painter.model, painter._backend, painter._read, Asked("a fish", 3, range(2), settings))
+    way = by_steps(painter.model, painter._backend, painter.read, Asked("a fish", 3, range(2), settings))
     wish, seen = next(way), []
     try:
         while True:

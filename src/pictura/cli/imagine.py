@@ -6,28 +6,39 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from pictura.core.errors import ConfigError, PromptError, SizeError, StorageError
+from pictura.prompt import MAX_JOBS, ParsedPrompt, jobs, parse, to_text
+from pictura.prompt import choices as choices_of
+from pictura.prompt import strength as strength_of
+from pictura.prompt.parameters import MAX_SEED
 from pictura.store.atomic import scratch_folder
-from pictura.store.models import AS_LEARNT
+from pictura.store.models import AS_LEARNT, resolve
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from pictura.pipeline import Picture
+    from pictura.api.client import RunningStudio
+    from pictura.pipeline import Painter, Picture
 
 Format = Literal["png", "webp", "jpeg"]
 Device = Literal["auto", "cpu", "cuda"]
+OnStep = Callable[[int, int], None]
+Painted = tuple[list["Picture"], dict[str, "Image"], list[str]]
+"""Pictures, sheets by name, and what a person should know."""
 _SUFFIX = {"png": ".png", "webp": ".webp", "jpeg": ".jpg"}
 _LONGEST_SLUG = 48
 
 
 def command(
-    prompt: Annotated[str | None, typer.Argument(help="What to paint, in English.")] = None,
+    prompt: Annotated[
+        str | None, typer.Argument(help="What to paint, in English; parameters such as --ar 3:2 inside it.")
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="A name from `pictura models`, or a model folder. [default: default]")
     ] = None,
@@ -85,11 +96,19 @@ def command(
     again: Annotated[
         Path | None, typer.Option("--from", help="Paint again what this picture's metadata says.")
     ] = None,
+    max_jobs: Annotated[
+        int, typer.Option(min=1, help="Most jobs that braces and --repeat in the prompt may ask for.")
+    ] = MAX_JOBS,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what the prompt asks for, and paint nothing.")
+    ] = False,
+    local: Annotated[
+        bool, typer.Option("--local", help="Paint here, even where a studio runs that could paint.")
+    ] = False,
 ) -> None:
     """Paint pictures of a sentence."""
     choices: dict[str, Any] = {
         "num_images": num_images,
-        "seed": seed,
         "num_steps": num_steps,
         "guidance_scale": guidance_scale,
         "temperature": temperature,
@@ -102,44 +121,148 @@ def command(
     if (prompt is None) == (again is None):
         raise PromptError("`pictura imagine` needs a PROMPT, or --from PICTURE; it got neither or both.")
     others = (complete, model, strength)
-    if again is not None and (chosen or explain or any(one is not None for one in others)):
+    if again is not None and (
+        chosen or seed is not None or explain or any(one is not None for one in others)
+    ):
         raise ConfigError("--from paints with the settings of that picture; leave the other settings out.")
     if (complete is None) != (rows is None):
         raise ConfigError("--complete PICTURE and --rows N, how much of it is kept, go together; got one.")
 
-    from pictura import grid, load, repaint  # heavy: numpy, onnxruntime
-    from pictura.data.guard import decode, read_file
-
-    start = time.perf_counter()
-    with output_folder(out) as folder:
-        notices: list[str] = []
-        sheets: dict[str, Image] = {}
-        with _progress() as on_step:
-            if prompt is None:
-                pictures = [repaint(str(again), device=device, on_step=on_step)]
-            else:
-                chosen_strength = AS_LEARNT if strength is None else strength
-                painter = load(model or "default", device=device, strength=chosen_strength)
-                if explain:
-                    painter.model.check_attention()
-                if complete is None:
-                    pictures = painter.paint(prompt, on_step=on_step, **chosen)
-                else:
-                    picture = decode(read_file(complete), str(complete))
-                    pictures = painter.complete(picture, prompt, on_step=on_step, **chosen)
-                notices = painter.notices(prompt)
-                if explain:
-                    sheets["explain"] = painter.explain(pictures[0])
-        notices += pictures[0].notices
-        if len(pictures) > 1 and not no_grid:
-            sheets["grid"] = grid(pictures)
-        stem = free_stem(out, f"{slug(pictures[0].prompt)}-{pictures[0].seed}")
-        names = _write(pictures, sheets, folder / stem, format_)
-    result = _describe(pictures, names, out, time.perf_counter() - start, notices)
+    here = local or explain or device != "auto" or any(one is not None for one in (complete, again))
+    easel = _Easel(
+        model=model, device=device, strength=strength, chosen=chosen, complete=complete, local=here
+    )
+    planned = [] if prompt is None else _planned(parse(prompt, max_jobs=max_jobs), seed)
+    if dry_run:
+        _tell_plan(planned, num_images or 4, as_json=as_json)
+        return
+    for job, _ in planned:
+        easel.needs(job)  # all are refused before the first is painted
+    if len(planned) > 1 and not as_json:
+        typer.echo(_plan(len(planned), num_images or 4), err=True)
+    works = (
+        [partial(easel.again, again)] if again else [partial(easel.paint, *one, explain) for one in planned]
+    )
+    results = []
+    for work in works:
+        start = time.perf_counter()
+        with output_folder(out) as folder:
+            with _progress() as on_step:
+                pictures, sheets, notices = work(on_step)
+            if no_grid:
+                sheets.pop("grid", None)
+            stem = free_stem(out, f"{slug(pictures[0].prompt)}-{pictures[0].seed}")
+            names = _write(pictures, sheets, folder / stem, format_)
+        results.append(_describe(pictures, names, out, time.perf_counter() - start, notices))
+        if not as_json:
+            _tell(results[-1])
     if as_json:
-        typer.echo(json.dumps(result))
+        typer.echo(json.dumps(results[0] if len(results) == 1 else {"jobs": results}))
+
+
+class _Easel:
+    """Paints one job after another; a model stays loaded for as long as they ask for the same one."""
+
+    def __init__(
+        self,
+        *,
+        model: str | None,
+        device: Device,
+        strength: float | None,
+        chosen: Mapping[str, Any],
+        complete: Path | None,
+        local: bool,
+    ) -> None:
+        """Keep what is chosen beside the prompt; look for a studio that can paint it."""
+        self._model, self._device, self._strength = model, device, strength
+        self._chosen, self._complete = chosen, complete
+        self._studio = None if local else _studio_for(model)
+        self._loaded: tuple[tuple[str, float], Painter] | None = None
+
+    def paint(self, job: ParsedPrompt, seed: int | None, explain: bool, on_step: OnStep) -> Painted:
+        """Pictures of a job, sheets of them, and what a person should know."""
+        from pictura import grid
+        from pictura.data.guard import decode, read_file
+
+        if self._studio is not None:
+            pictures = self._studio.paint(self._asked(job, seed), on_step)
+            sheets = {"grid": grid(pictures)} if len(pictures) > 1 else {}
+            return pictures, sheets, list(pictures[0].notices)
+        painter = self._painter(job)
+        if explain:
+            painter.model.check_attention()
+        chosen = self._chosen if seed is None else {**self._chosen, "seed": seed}
+        if self._complete is None:
+            pictures = painter.paint(job, on_step=on_step, **chosen)
+        else:
+            picture = decode(read_file(self._complete), str(self._complete))
+            pictures = painter.complete(picture, job, on_step=on_step, **chosen)
+        sheets = {"explain": painter.explain(pictures[0])} if explain else {}
+        if len(pictures) > 1:
+            sheets["grid"] = grid(pictures)
+        return pictures, sheets, [*painter.notices(job), *pictures[0].notices]
+
+    def again(self, path: Path, on_step: OnStep) -> Painted:
+        """The same of a picture that is painted again."""
+        from pictura import repaint
+
+        picture = repaint(str(path), device=self._device, on_step=on_step)
+        return [picture], {}, list(picture.notices)
+
+    def _asked(self, job: ParsedPrompt, seed: int | None) -> dict[str, Any]:
+        """A job as a studio takes it."""
+        beside = {"model": self._model, "strength": self._strength, "seed": seed}
+        given = {name: value for name, value in beside.items() if value is not None}
+        return {"prompt": to_text(job), **self._chosen, **given}
+
+    def _painter(self, job: ParsedPrompt) -> "Painter":
+        from pictura import load  # heavy: numpy, onnxruntime
+
+        key = self.needs(job)
+        if self._loaded is None or self._loaded[0] != key:
+            self._loaded = (key, load(key[0], device=self._device, strength=key[1]))
+        return self._loaded[1]
+
+    def needs(self, job: ParsedPrompt) -> tuple[str, float]:
+        """The model that a job asks for, and its strength; what the model cannot do is refused."""
+        named = job.parameters.model
+        if named is not None and self._model is not None:
+            raise ConfigError("The model is chosen in the prompt and by --model. Leave one of the two out.")
+        name = named or self._model or "default"
+        choices_of(job, resolve(name))
+        asked = strength_of(job, resolve(name))
+        if asked is not None and self._strength is not None:
+            raise ConfigError("--stylize and --raw choose the strength, and --strength does. Leave one out.")
+        return name, next((one for one in (asked, self._strength) if one is not None), AS_LEARNT)
+
+
+def _studio_for(model: str | None) -> "RunningStudio | None":
+    """A running studio that knows the model: by name, for a folder may be one of this machine's secrets."""
+    from pictura.api.client import find_studio
+
+    return None if model is not None and Path(model).name != model else find_studio()
+
+
+def _planned(prompts: Sequence[ParsedPrompt], seed: int | None) -> list[tuple[ParsedPrompt, int | None]]:
+    """Every job, with the seed that is chosen beside the prompt: repeats count up from it."""
+    return [
+        (job, None if seed is None else (seed + i) % (MAX_SEED + 1))
+        for one in prompts
+        for i, job in enumerate(jobs(one))
+    ]
+
+
+def _plan(num_jobs: int, num_images: int) -> str:
+    return f"{num_jobs} jobs, {num_jobs * num_images} pictures."
+
+
+def _tell_plan(planned: Sequence[tuple[ParsedPrompt, int | None]], num_images: int, *, as_json: bool) -> None:
+    """Say what would be painted: how many jobs, then one a line."""
+    lines = [to_text(job) for job, _ in planned]
+    if as_json:
+        typer.echo(json.dumps({"num_jobs": len(lines), "jobs": lines}))
     else:
-        _tell(result)
+        typer.echo("\n".join([_plan(len(lines), num_images), *lines]))
 
 
 def parse_size(text: str) -> tuple[int, int]:

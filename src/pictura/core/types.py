@@ -28,6 +28,36 @@ class Conditioning:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ImageConditioning:
+    """What a network that paints from a CLIP's vector is told: that vector, and words."""
+
+    embedding: Array
+    """(B, D) CLIP's vectors of pictures, each of length 1."""
+    tokens: Array
+    """(B, T, E) CLIP's features of the caption's tokens."""
+    mask: Array
+    """(B, T) bool, true where a token is."""
+    keep_embedding: Array
+    """(B,) bool; false paints as if there were no vector."""
+    keep_text: Array
+    """(B,) bool; false paints as if there were no caption."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextConditioning:
+    """What a prior is told about captions, all of it by a frozen CLIP."""
+
+    tokens: Array
+    """(B, T, E) features of the text's tokens."""
+    mask: Array
+    """(B, T) bool, true where a token is."""
+    sentence: Array
+    """(B, D) unit vectors of the captions."""
+    keep: Array
+    """(B,) bool, false where nothing is told: tokens and vector do not matter there."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
     """One training batch."""
 
@@ -109,6 +139,10 @@ class Backend(Protocol):
         """Velocity of latents `x_t` (B, C, H, W) at times `t` (B,); `cond` is of one prompt (1, T, D)."""
         ...
 
+    def encode(self, images: Array) -> Array:
+        """Images (B, 3 or 4, H * factor, W * factor) in [0, 1], premultiplied, to latents (B, C, H, W)."""
+        ...
+
     def decode(self, x_0: Array) -> Array:
         """Latents (B, C, H, W) to images (B, 3 or 4, H * factor, W * factor) in [0, 1], premultiplied."""
         ...
@@ -176,4 +210,53 @@ class TokenBackend(Protocol):
 
     def encode(self, images: NDArray[np.float32]) -> NDArray[np.int64]:
         """The inverse of `decode`, as far as codes can tell."""
+        ...
+
+
+class ImaginationBackend(Protocol):
+    """A loaded model that imagines a CLIP's vector, and paints from that."""
+
+    device: str
+    strength: float
+    """Of what was learnt on top of the base, in percent."""
+    space: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+    """Of vectors of pictures: mean (D,), principal components (D, D) in rows, and variances (D,)."""
+
+    @property
+    def untrained(self) -> tuple[str, ...]:
+        """Names of its networks that learnt nothing."""
+        ...
+
+    def asarray(self, array: NDArray[np.float32]) -> Array:
+        """Move a numpy array to where the networks compute."""
+        ...
+
+    def numpy(self, array: Array) -> NDArray[np.float32]:
+        """Bring an array back."""
+        ...
+
+    def encode_text(self, token_ids: NDArray[np.int64]) -> Conditioning:
+        """Read one prompt: (T,) token ids without padding, to features (1, T, E) and a unit vector (1, D)."""
+        ...
+
+    def prior(self, z_t: Array, t: Array, text: Conditioning, keep: bool) -> Array:
+        """Noisy vectors (B, D) at times (B,) to clean ones, all scaled; `text` is of one prompt.
+
+        Nothing is told of it if it is not kept.
+        """
+        ...
+
+    def decoder(self, x_t: Array, t: Array, z: Array, text: Conditioning, keep: tuple[bool, bool]) -> Array:
+        """Noisy pictures (B, C, h, w) at times (B,) to clean ones, in [-1, 1].
+
+        `z` (B, D) are unit vectors, `text` is of one prompt; `keep` says of both whether they are told.
+        """
+        ...
+
+    def upsampler(self, x_t: Array, t: Array, low: Array) -> Array:
+        """Noisy pictures (B, C, H, W) at times (B,) to clean ones; `low` (B, C, h, w) is their small form."""
+        ...
+
+    def decode(self, x_0: Array) -> Array:
+        """Pictures in [-1, 1] to [0, 1], clipped."""
         ...

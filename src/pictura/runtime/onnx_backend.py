@@ -10,6 +10,7 @@ Letters B batch, C channels, T text tokens, D width.
 import os
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from itertools import takewhile
 from typing import Any
 
@@ -77,10 +78,21 @@ class OnnxBackend:
         ]
         return np.concatenate(rows)
 
+    def encode(self, images: Floats) -> Floats:
+        """Images (B, 3 or 4, H * factor, W * factor) in [0, 1], premultiplied, to latents (B, C, H, W)."""
+        rows = [self._encoder.run(None, {"images": images[b : b + 1]})[0] for b in range(len(images))]
+        return np.concatenate(rows)
+
     def decode(self, x_0: Floats) -> Floats:
         """Latents (B, C, H, W) to images (B, 3 or 4, H * factor, W * factor) in [0, 1], premultiplied."""
         rows = [self._decoder.run(None, {"latent": x_0[b : b + 1]})[0] for b in range(len(x_0))]
         return np.concatenate(rows)
+
+    @cached_property
+    def _encoder(self) -> ort.InferenceSession:
+        """Opened on its first use: most pictures begin with noise alone."""
+        weights = read_weights(self._model.path, strength=self.strength)
+        return self._open("encoder", weights, self.num_threads)
 
     def _open(self, graph: str, weights: Mapping[str, Floats], num_threads: int) -> ort.InferenceSession:
         return open_graph(self._model, graph, weights, num_threads=num_threads)

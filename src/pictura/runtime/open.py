@@ -7,7 +7,7 @@ from typing import Any
 
 from pictura.core.errors import DeviceError, MissingExtraError
 from pictura.core.registry import Registry
-from pictura.core.types import Backend, OnePassBackend, TokenBackend
+from pictura.core.types import Backend, ImaginationBackend, OnePassBackend, TokenBackend
 from pictura.store.models import AS_LEARNT, ModelInfo
 
 TORCH_BACKENDS = Registry(
@@ -18,6 +18,7 @@ TORCH_BACKENDS = Registry(
         "attngan": "pictura.families.attngan.backend:TorchBackend",
         "dfgan": "pictura.families.dfgan.backend:TorchBackend",
         "dalle": "pictura.families.dalle.backend:TorchBackend",
+        "unclip": "pictura.families.unclip.backend:TorchBackend",
     },
     group="pictura.families",
 )
@@ -47,7 +48,7 @@ def open_backend(
 
 def open_on_cpu(
     model: ModelInfo, *, strength: float = AS_LEARNT, num_threads: int | None = None
-) -> Backend | OnePassBackend | TokenBackend:
+) -> Backend | OnePassBackend | TokenBackend | ImaginationBackend:
     """Load a painter's networks on ONNX Runtime.
 
     Args:
@@ -66,6 +67,10 @@ def open_on_cpu(
         from pictura.runtime.onnx_tokens import OnnxTokens
 
         return OnnxTokens(model, num_threads=num_threads, strength=strength)
+    if model.by_imagination:
+        from pictura.runtime.onnx_unclip import OnnxUnclip
+
+        return OnnxUnclip(model, num_threads=num_threads, strength=strength)
     from pictura.runtime.onnx_backend import OnnxBackend
 
     return OnnxBackend(model, num_threads=num_threads, strength=strength)

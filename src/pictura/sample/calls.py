@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pictura.sample.from_picture import Given
+
 T = TypeVar("T")
 
 
@@ -53,6 +55,8 @@ class Asked(NamedTuple):
     numbers: Sequence[int]
     """Which of the seed's pictures."""
     settings: Mapping[str, Any]
+    given: Given | None = None
+    """A picture to begin with."""
 
 
 class Painted(NamedTuple):

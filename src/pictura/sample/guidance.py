@@ -29,10 +29,14 @@ class Guidance:
         if not 0 <= low <= high <= 1:
             raise ConfigError(f"The guidance interval must be 0 <= low <= high <= 1; got {low} to {high}.")
 
+    def inside(self, t: float) -> bool:
+        """Whether time `t` lies in the interval."""
+        low, high = self.interval
+        return low - _ROUNDING <= t <= high + _ROUNDING
+
     def on(self, t: float) -> bool:
         """Whether the velocity without the prompt is wanted at time `t`."""
-        low, high = self.interval
-        return self.scale != 1 and low - _ROUNDING <= t <= high + _ROUNDING
+        return self.scale != 1 and self.inside(t)
 
     def join(self, with_prompt: Array, without_prompt: Array) -> Array:
         """The velocity that follows the prompt more closely."""

@@ -20,13 +20,14 @@ def draw_seed() -> int:
     return secrets.randbelow(2**32)
 
 
-def noise(seed: int, index: int, shape: Sequence[int]) -> NDArray[np.float32]:
+def noise(seed: int, index: int, shape: Sequence[int], *, use: int = 0) -> NDArray[np.float32]:
     """Standard normal noise of picture `index` of `seed`.
 
     Args:
         seed: 0 to 2^63 - 1.
         index: the picture's number, from 0.
         shape: of the latent, such as (C, H, W).
+        use: number of what it is for, where a picture needs noise for several networks.
 
     Returns:
         float32 array of that shape.
@@ -34,7 +35,7 @@ def noise(seed: int, index: int, shape: Sequence[int]) -> NDArray[np.float32]:
     Raises:
         ConfigError: the seed or the number is out of range.
     """
-    return _stream(seed, index).standard_normal(tuple(shape), dtype=np.float32)
+    return stream(seed, index, use=use).standard_normal(tuple(shape), dtype=np.float32)
 
 
 def uniforms(seed: int, index: int, num: int) -> NDArray[np.float64]:
@@ -45,12 +46,17 @@ def uniforms(seed: int, index: int, num: int) -> NDArray[np.float64]:
     Raises:
         ConfigError: the seed or the number is out of range.
     """
-    return _stream(seed, index).random(num)
+    return stream(seed, index).random(num)
 
 
-def _stream(seed: int, index: int) -> np.random.Generator:
+def stream(seed: int, index: int, *, use: int = 0) -> np.random.Generator:
+    """The random numbers of picture `index` of `seed`, for one use.
+
+    Raises:
+        ConfigError: the seed or the number is out of range.
+    """
     if not 0 <= seed <= MAX_SEED:
         raise ConfigError(f"The seed must be a whole number from 0 to {MAX_SEED}; got {seed}.")
     if index < 0:
         raise ConfigError(f"The number of a picture must be at least 0; got {index}.")
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, index])))
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, index, use])))

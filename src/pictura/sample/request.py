@@ -3,8 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict
 
+from PIL import Image
+
 from pictura.core.errors import ConfigError, PromptError, did_you_mean
-from pictura.store.models import AT_ONCE, AUTOREGRESSIVE, ModelInfo
+from pictura.sample.steering import OFF, on, plain_parts
+from pictura.store.models import AT_ONCE, AUTOREGRESSIVE, BY_IMAGINATION, ModelInfo
 
 
 class Choices(TypedDict, total=False):
@@ -32,6 +35,40 @@ class Choices(TypedDict, total=False):
     """Paint so many, up to 128, and keep those that `clip-guide` finds best, best first."""
     given: Sequence[int] | None
     """Tokens that every picture begins with; `complete` reads them off a picture."""
+    image: Image.Image | None
+    """Of painters by steps: a picture to begin with, as the next two; RGB or RGBA."""
+    noise_level: float | None
+    """How much of it is given up: 0.02 hardly anything, 1 all; 0.7 unless given."""
+    mask: Image.Image | None
+    """As large as the picture; it is painted anew where the mask is light, and kept elsewhere."""
+    parts: Sequence[Sequence[Any]] | None
+    """Of painters by steps, as the next four: words and their shares, which add up to 1, in the place of the
+    prompt; a negative share steers away. `prompt.ParsedPrompt.shares` gives them."""
+    chaos: int | None
+    """How much the pictures differ, 0 (off) to 100."""
+    weird: int | None
+    """How far away from what is usual, 0 (off) to 3000."""
+    tile: bool | None
+    """Whether edges meet."""
+    stop: int | None
+    """After what share of the steps to stop, in percent; 100 is off."""
+    typed: str
+    """How a person typed the prompt, for the picture's metadata."""
+    resolved: str
+    """The same with its braces and repeats resolved."""
+    vector: str | None
+    """Of painters by imagination, as the next five: what the decoder is told of the picture, see
+    `sample.imagining.VECTORS`. Their `num_steps` and `guidance_scale` are the decoder's."""
+    prior_steps: int | None
+    """Calls of the prior per picture."""
+    prior_guidance: float | None
+    """How closely the prior follows the prompt; 1 = off."""
+    decoder_solver: str | None
+    """`ddim`, or one of those above."""
+    eta: float | None
+    """Of `ddim`: 0 takes no fresh noise on the way, 1 as much as DDPM."""
+    upsampler_steps: int | None
+    """Calls of the upsampler per picture."""
 
 
 MAX_PROMPT = 2000
@@ -39,6 +76,8 @@ MAX_IMAGES = 64
 MAX_CANDIDATES = 128
 STEPS = ("num_steps", "guidance_scale", "guidance_interval", "solver", "shift")
 TOKENS = ("solver", "temperature", "top_k", "guidance_scale")
+_OWN = ("vector", "prior_steps", "prior_guidance", "decoder_solver", "eta", "upsampler_steps")
+IMAGINATION = (*STEPS, *_OWN)
 """Kept in pictures' metadata, in this order, whoever chose them."""
 _CHOSEN = {
     "num_steps": "num_steps (--steps)",
@@ -47,20 +86,32 @@ _CHOSEN = {
     "temperature": "temperature (--temperature)",
     "top_k": "top_k (--top-k)",
     "given": "given (--complete)",
+    **dict.fromkeys(("image", "noise_level", "mask"), "a picture to begin with (image, noise_level, mask)"),
+    "parts": "parts (:: and --no)",
+    **{name: f"{name} (--{name})" for name in OFF},
+    **{name: name for name in _OWN},
 }
 """Settings that a person can choose, and their names for people."""
-_PLAIN: Mapping[str, Callable[[Any], Any]] = {"guidance_scale": float, "temperature": float, "given": list}
+_PLAIN: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("guidance_scale", "temperature", "prior_guidance", "eta"), float),
+    "given": list,
+    "parts": plain_parts,
+}
 """What makes a value as a picture's metadata holds it."""
 _HAS = {
     AT_ONCE: ((), "in one pass, without steps and guidance"),
     AUTOREGRESSIVE: (("guidance_scale", "temperature", "top_k", "given"), "token by token, without steps"),
+    BY_IMAGINATION: (("num_steps", "guidance_scale", *_OWN), "by imagination, without tokens"),
 }
-_HAS_STEPS = (("num_steps", "guidance_scale", "solver"), "by steps, without tokens")
+_HAS_STEPS = (
+    ("num_steps", "guidance_scale", "solver", "image", "noise_level", "mask", "parts", *OFF),
+    "by steps, without tokens",
+)
 
 
 def advised(model: ModelInfo) -> dict[str, Any]:
     """How a model paints unless told otherwise, as a picture's metadata holds it."""
-    names = TOKENS if model.by_tokens else STEPS
+    names = {AUTOREGRESSIVE: TOKENS, BY_IMAGINATION: IMAGINATION}.get(model.sampling.solver, STEPS)
     found = {name: getattr(model.sampling, name) for name in names}
     if "guidance_interval" in found:
         found["guidance_interval"] = list(found["guidance_interval"])
@@ -77,11 +128,9 @@ def choose(model: ModelInfo, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: a setting is given that the model's way of painting does not have.
     """
-    for name in given:
-        if name not in _CHOSEN:
-            raise ConfigError(f"No setting is named {name!r}. {did_you_mean(name, Choices.__annotations__)}")
     refuse_foreign(model, given)
-    chosen = {name: value for name, value in given.items() if value is not None}
+    found = on(given)
+    chosen = {name: found[name] for name in _CHOSEN if name in found}
     return {**advised(model), **{name: _PLAIN.get(name, _as_is)(value) for name, value in chosen.items()}}
 
 
@@ -93,10 +142,13 @@ def refuse_foreign(model: ModelInfo, given: Mapping[str, Any]) -> None:
     """Refuse settings that a model's way of painting does not have.
 
     Raises:
-        ConfigError: one is given that is not None.
+        ConfigError: one is given that is not None, or no way of painting has it.
     """
+    for name in given:
+        if name not in _CHOSEN:
+            raise ConfigError(f"No setting is named {name!r}. {did_you_mean(name, Choices.__annotations__)}")
     has, way = _HAS.get(model.sampling.solver, _HAS_STEPS)
-    if wrong := [_CHOSEN[name] for name, value in given.items() if value is not None and name not in has]:
+    if wrong := [_CHOSEN[name] for name in on(given) if name not in has]:
         raise ConfigError(f"The model {model.name!r} paints {way}: leave {', '.join(wrong)} out.")
 
 

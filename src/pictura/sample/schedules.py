@@ -28,3 +28,8 @@ def time_grid(num_steps: int, *, shift: float = 1.0) -> tuple[float, ...]:
         raise ConfigError(f"shift must be above 0 (1 = even steps); got {shift}.")
     even = (1 - i / num_steps for i in range(num_steps + 1))
     return tuple(shift * t / (1 + (shift - 1) * t) for t in even)
+
+
+def last_step(num_steps: int, percent: int | None) -> int:
+    """After how many of `num_steps` steps to stop, which are at least one; None is after all of them."""
+    return num_steps if percent is None else max(1, round(num_steps * percent / 100))

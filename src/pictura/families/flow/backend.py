@@ -166,6 +166,11 @@ class TorchBackend:
         return F.pad(text, (0, 0) * (text.ndim - 2) + (0, self._max_tokens - text.shape[1]))
 
     @torch.no_grad()
+    def encode(self, images: Tensor) -> Tensor:
+        """Images (B, 3 or 4, H * factor, W * factor) in [0, 1], premultiplied, to latents (B, C, H, W)."""
+        return torch.cat([self._parts.autoencoder.encode(row) for row in images.split(1)])
+
+    @torch.no_grad()
     def decode(self, x_0: Tensor) -> Tensor:
         """Latents (B, C, H, W) to images (B, 3 or 4, H * factor, W * factor) in [0, 1], premultiplied."""
         return torch.cat([self._parts.autoencoder.decode(row) for row in x_0.split(1)])
