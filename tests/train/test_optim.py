@@ -44,6 +44,21 @@ def test_muon_takes_the_matrices_of_blocks_alone() -> None:
     assert sum(p.numel() for g in adamw.param_groups for p in g["params"]) == 4 + 16 + 4
 
 
+def test_muon_takes_kernels_inside_a_unet_as_matrices_of_their_outputs() -> None:
+    unet = nn.ModuleDict({"conv_in": nn.Conv2d(2, 4, 3), "down": nn.ModuleList([nn.Conv2d(4, 6, 3)])})
+    adamw, muon = make_optimizers(nn.ModuleDict({"unet": unet}), TrainingSettings(optimizer="muon"))
+    (kernel,) = (p for g in muon.param_groups for p in g["params"])
+    assert kernel.shape == (6, 4, 3, 3)
+    assert sum(p.numel() for g in adamw.param_groups for p in g["params"]) == 2 * 4 * 9 + 4 + 6
+    before, kernel.grad = kernel.detach().clone(), torch.randn(6, 4, 3, 3)
+    for group in muon.param_groups:
+        group["lr"] = 0.1
+    muon.step()
+    values = torch.linalg.svdvals((before - kernel.detach()).flatten(1) / 0.1)
+    assert values.min() > 0.6
+    assert values.max() < 1.3
+
+
 def test_the_rate_warms_up_holds_and_falls_to_zero() -> None:
     settings = TrainingSettings(num_steps=100, warmup_steps=10, decay_fraction=0.2)
     assert rate_factor(0, settings) == pytest.approx(0.1)

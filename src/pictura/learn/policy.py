@@ -24,6 +24,7 @@ POLICIES = Registry(
     {
         "flow": "pictura.families.flow.policy:FlowPolicy",
         "dalle": "pictura.families.dalle.policy:DallePolicy",
+        "unclip": "pictura.families.unclip.policy:UnclipPolicy",
     },
     group="pictura.policies",
 )

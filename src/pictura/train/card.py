@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pictura.store.models import AT_ONCE, AUTOREGRESSIVE
+from pictura.store.models import AT_ONCE, AUTOREGRESSIVE, BY_IMAGINATION
 
 SAMPLES = "samples.png"
 """A sheet of pictures that the model painted, if there is one (`store.models.SHOWN`)."""
@@ -61,6 +61,13 @@ def _way(sampling: Mapping[str, Any]) -> str:
         return (
             f"Token by token at temperature {sampling['temperature']:g}{among}, "
             f"guidance {sampling['guidance_scale']:g}"
+        )
+    if sampling["solver"] == BY_IMAGINATION:
+        return (
+            f"By imagination: {sampling['prior_steps']} steps of the prior with guidance "
+            f"{sampling['prior_guidance']:g}, {sampling['num_steps']} of the decoder "
+            f"({sampling['decoder_solver']}) with guidance {sampling['guidance_scale']:g}, "
+            f"{sampling['upsampler_steps']} of the upsampler"
         )
     low, high = sampling["guidance_interval"]
     return (

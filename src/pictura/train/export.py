@@ -42,6 +42,10 @@ OTHERS = {
     "attngan": "pictura.train.export_gan:export_gan",
     "dfgan": "pictura.train.export_gan:export_gan",
     "dalle": "pictura.train.export_dalle:export_dalle",
+    "unclip-decoder": "pictura.train.export_unclip:export_unclip",
+    **dict.fromkeys(
+        ("unclip-prior", "unclip-ar-prior", "unclip-upsampler"), "pictura.train.export_unclip:refuse_part"
+    ),
 }
 """Tasks whose runs have no ODE solver, and the function that writes a folder from a checkpoint of theirs."""
 
@@ -117,6 +121,7 @@ def export_checkpoint(
     weights: str = "ema_long",
     provenance: Provenance | None = None,
     sampling: Mapping[str, Any] | None = None,
+    parts: Mapping[str, Path] | None = None,
 ) -> ModelInfo:
     """Export the newest checkpoint of a training run.
 
@@ -127,6 +132,7 @@ def export_checkpoint(
         weights: which of the checkpoint's weights: ``ema_long``, ``ema_short`` or ``model``.
         provenance: for the card; the recipe and the length of the training are filled in.
         sampling: settings of `Sampling` that replace the recipe's.
+        parts: of a painter that several runs make: names of its other networks to their runs.
 
     Returns:
         What the new folder says about itself.
@@ -141,10 +147,14 @@ def export_checkpoint(
     saved = checkpoint.load(found)
     task = saved.config.get("recipe", {}).get("task")
     _check_sampling(found, task, sampling or {})
+    if parts and task != "unclip-decoder":
+        names = ", ".join(f"--{name}" for name in parts)
+        raise ConfigError(f"{found} holds a {task}, which no other run joins: leave {names} out.")
     if task in OTHERS:
         module, _, function = OTHERS[task].partition(":")
         export = getattr(import_module(module), function)
-        more = {"sampling": sampling} if sampling else {}
+        more: dict[str, Any] = {"sampling": sampling} if sampling else {}
+        more |= {"parts": parts} if parts else {}
         return export(found, folder, name=name, weights=weights, provenance=provenance, **more)
     if "network" not in saved.config or weights not in saved.weights:
         raise TrainingError(
@@ -184,6 +194,8 @@ def _check_sampling(found: Path, task: Any, sampling: Mapping[str, Any]) -> None
     tokens = {"temperature", "top_k"}
     if task == "dalle":
         how, wrong = "paints by tokens", set(sampling) - tokens - {"guidance_scale"}
+    elif task == "unclip-decoder":
+        how, wrong = "paints by imagination", set(sampling) & {*tokens, "solver"}
     elif task in OTHERS:
         how, wrong = "does not paint by steps", set(sampling)
     else:

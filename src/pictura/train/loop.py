@@ -28,7 +28,10 @@ from pictura.train.step import Stepper, build_stepper
 from pictura.train.task import Task, build_task
 
 VALIDATION_BATCHES = 8
-NETWORKS = ("network", "text_encoder", "autoencoder", "judge", "clip", "damsm", "gan", "dvae", "transformer")
+NETWORKS = (
+    *("network", "text_encoder", "autoencoder", "judge", "clip", "damsm", "gan", "dvae", "transformer"),
+    *("prior", "ar_prior", "decoder", "upsampler"),
+)
 """Tables of a checkpoint's config that must not change within a run."""
 ENDS = ("steps", "minutes", "interrupt")
 """Why a stretch of training ends; where processes disagree, the later one counts."""

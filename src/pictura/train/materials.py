@@ -84,7 +84,7 @@ def load_materials(recipe: Recipe, root: Path, device: torch.device, *, learnt: 
         return _captioned(recipe, path, device, learnt)
     if data.kind not in ("scenes", "glyphs"):
         raise ConfigError(f"data.kind must be 'captioned', 'scenes' or 'glyphs'; got {data.kind!r}.")
-    if data.kind == "glyphs" and recipe.task in ("flow", "dalle"):
+    if data.kind == "glyphs" and recipe.task.startswith(("flow", "dalle", "unclip")):
         raise ConfigError("data.kind 'glyphs' knows no hold-outs and is for autoencoders. Take 'scenes'.")
     # Twice the size of the canvas: scenes resample their glyphs once, from more than they need.
     sharp = 2 * data.size if data.kind == "scenes" else data.size

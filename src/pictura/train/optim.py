@@ -4,6 +4,7 @@ Source  Loshchilov & Hutter 2019, AdamW; Jordan et al. 2024, Muon (the quintic N
         and its coefficients), here in fp32 unless a recipe asks for bf16, which most CPUs are slow at.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 
 import torch
@@ -11,12 +12,13 @@ from torch import Tensor, nn
 
 from pictura.train.recipe import TrainingSettings
 
+_UNET_LEVEL = re.compile(r"\.unet\.(down|middle|up)\.")
 ADVERSARIES = ("discriminators.", "surrogate.")
 """What the names of weights that no finished model needs start with."""
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose matrices are made orthogonal before each step."""
+    """Momentum whose matrices are made orthogonal before each step; kernels count as matrices (out, rest)."""
 
     def __init__(
         self,
@@ -41,10 +43,11 @@ class Muon(torch.optim.Optimizer):
                     state["momentum"] = torch.zeros_like(weight)
                 momentum = state["momentum"]
                 momentum.lerp_(weight.grad, 1 - group["momentum"])
-                nesterov = torch.lerp(weight.grad, momentum, group["momentum"])
-                rows, columns = weight.shape
+                nesterov = torch.lerp(weight.grad, momentum, group["momentum"]).flatten(1)
+                rows, columns = nesterov.shape
                 scale = max(1.0, rows / columns) ** 0.5
-                weight.add_(orthogonal(nesterov.to(self._dtype)), alpha=-group["lr"] * scale)
+                step = orthogonal(nesterov.to(self._dtype)).reshape(weight.shape)
+                weight.add_(step, alpha=-group["lr"] * scale)
 
 
 def orthogonal(matrix: Tensor, num_iterations: int = 5) -> Tensor:
@@ -61,11 +64,11 @@ def orthogonal(matrix: Tensor, num_iterations: int = 5) -> Tensor:
 def make_optimizers(module: nn.Module, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
     """The optimisers of `module`'s trainable parameters.
 
-    With `muon`, it takes the matrices inside `blocks`; embeddings, modulation and the layers at the
-    ends stay with AdamW.
+    With `muon`, it takes the matrices inside `blocks`, and the kernels and matrices inside the levels of a
+    U-Net; embeddings, modulation and the layers at the ends stay with AdamW.
     """
     named = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
-    muon = {n for n, p in named if settings.optimizer == "muon" and p.ndim == 2 and _is_block_matrix(n)}
+    muon = {n for n, p in named if settings.optimizer == "muon" and _is_block_matrix(n, p)}
     optimizers: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(
             [p for n, p in named if n not in muon],
@@ -85,8 +88,10 @@ def make_optimizers(module: nn.Module, settings: TrainingSettings) -> list[torch
     return optimizers
 
 
-def _is_block_matrix(name: str) -> bool:
-    return ".blocks." in f".{name}" and name.endswith("weight")
+def _is_block_matrix(name: str, weight: Tensor) -> bool:
+    if _UNET_LEVEL.search(f".{name}"):
+        return weight.ndim in (2, 4) and ".time_in." not in name
+    return weight.ndim == 2 and ".blocks." in f".{name}" and name.endswith("weight")
 
 
 def rate_factor(step: int, settings: TrainingSettings, *, spent: float = 0.0) -> float:

@@ -13,6 +13,7 @@ from typing import Any
 from pictura.core.errors import ConfigError, did_you_mean
 from pictura.core.tables import from_table, to_table
 from pictura.store.models import AUTOREGRESSIVE, Sampling
+from pictura.train.unclip_settings import UnclipSettings
 
 __all__ = [
     "ADVERSARIAL",
@@ -28,6 +29,7 @@ __all__ = [
     "ModelSettings",
     "Recipe",
     "TrainingSettings",
+    "UnclipSettings",
     "from_table",
     "load_recipe",
     "read_toml",
@@ -45,6 +47,10 @@ TASKS = {
     "attngan": "pictura.train.gan:build",
     "dfgan": "pictura.train.gan:build",
     "dalle": "pictura.train.dalle:build",
+    "unclip-decoder": "pictura.train.unclip:build",
+    "unclip-upsampler": "pictura.train.unclip_upsampler:build",
+    "unclip-prior": "pictura.train.unclip_prior:build",
+    "unclip-ar-prior": "pictura.train.unclip_prior:build",
 }
 """What can be learnt, and the function that makes it."""
 ADVERSARIAL = ("stackgan", "attngan", "dfgan")
@@ -52,6 +58,7 @@ ADVERSARIAL = ("stackgan", "attngan", "dfgan")
 STEPPERS = {
     **dict.fromkeys(ADVERSARIAL, "pictura.train.adversarial:Adversarial"),
     "dvae": "pictura.train.dvae:Annealed",
+    **dict.fromkeys(("unclip-prior", "unclip-ar-prior"), "pictura.train.unclip_prior:Remembering"),
 }
 """What takes the steps of those tasks that are not gradient descent on one unchanging loss."""
 
@@ -117,6 +124,14 @@ class ModelSettings:
     """`damsm`, adversarial families: `paper` or `code`, where the two differ; empty is the preset's."""
     gan: dict[str, Any] = field(default_factory=dict)
     """Adversarial families: settings of the networks that replace the preset's."""
+    clip_model: str = "clip-guide"
+    """`unclip-*`: name or folder of the CLIP whose embeddings are learnt."""
+    decoder: dict[str, Any] = field(default_factory=dict)
+    """`unclip-decoder`: settings that replace the preset's, see `families.unclip.decoder.DecoderConfig`."""
+    upsampler: dict[str, Any] = field(default_factory=dict)
+    """`unclip-upsampler`: the same, see `families.unclip.upsampler.UpsamplerConfig`."""
+    prior: dict[str, Any] = field(default_factory=dict)
+    """`unclip-prior`, `unclip-ar-prior`: settings that replace the preset's."""
     init_from: str = ""
     """Model name or folder to start from, its tokenizer included; empty starts from noise."""
     vocab_size: int = 4096
@@ -136,7 +151,7 @@ class TrainingSettings:
     accumulate: int = 1
     """Backward passes per optimiser step."""
     optimizer: str = "adamw"
-    """`adamw`, or `muon` (matrices of the blocks by Muon, the rest by AdamW)."""
+    """`adamw`, or `muon` (matrices of blocks and kernels of U-Nets by Muon, the rest by AdamW)."""
     learning_rate: float = 1e-3
     muon_learning_rate: float = 1e-2
     weight_decay: float = 0.0
@@ -152,6 +167,9 @@ class TrainingSettings:
     """Share of captions replaced by the empty one, for guidance."""
     bpe_dropout: float = 0.1
     """`dalle`: chance that a merge of the tokenizer is left out, so that words are seen in other pieces."""
+    remember: int = 0
+    """`unclip-prior`, `unclip-ar-prior`: learn from so many batches again and again, whose embeddings are
+    kept in memory; 0 sees every picture once."""
     time_shift: float = 3.0
     """Above 1, training times lean towards noise (t' = s t / (1 + (s - 1) t)), where the caption matters."""
     kl_weight: float = 1e-3
@@ -320,6 +338,7 @@ class Recipe:
     model: ModelSettings = field(default_factory=ModelSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     dvae: DvaeSettings = field(default_factory=DvaeSettings)
+    unclip: UnclipSettings = field(default_factory=UnclipSettings)
     adversarial: AdversarialSettings = field(default_factory=AdversarialSettings)
     critic: CriticSettings = field(default_factory=CriticSettings)
     log: LogSettings = field(default_factory=LogSettings)

@@ -52,8 +52,7 @@ class Supervised:
         total = torch.zeros((), device=process.device)
         for micro in range(settings.accumulate):
             position = (number * settings.accumulate + micro) * process.num_processes + process.rank
-            batch = self.materials.train.batch(position, settings.batch_size)
-            inputs = self.task.inputs(batch, rng_of(self.recipe, position))
+            inputs = self.inputs(position)
             last = micro == settings.accumulate - 1
             with self._no_sync(wanted=not last), autocast(process, bf16=settings.bf16):
                 loss = self._module(*inputs).mean() / settings.accumulate
@@ -66,6 +65,11 @@ class Supervised:
             optimizer.step()
         images = settings.batch_size * settings.accumulate * process.num_processes
         return {"loss": float(total), "grad_norm": float(grad_norm), "rate": factor, "images": float(images)}
+
+    def inputs(self, position: int) -> tuple[Tensor, ...]:
+        """What the module is given for batch number `position`."""
+        batch = self.materials.train.batch(position, self.recipe.training.batch_size)
+        return self.task.inputs(batch, rng_of(self.recipe, position))
 
     @cached_property
     def _module(self) -> nn.Module:

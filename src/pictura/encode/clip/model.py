@@ -133,9 +133,12 @@ class Clip(nn.Module):
         Returns:
             (N, dim), each of length 1; padding does not matter.
         """
-        x_NTD = self.text_encoder(token_ids, mask)
-        weight_NT1 = mask[..., None].to(x_NTD.dtype)
-        mean_ND = (x_NTD * weight_NT1).sum(dim=1) / weight_NT1.sum(dim=1)
+        return self.sentence(self.text_encoder(token_ids, mask), mask)
+
+    def sentence(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """From features of tokens (N, T, D), as `text_encoder` gives them, to what `embed_text` returns."""
+        weight_NT1 = mask[..., None].to(tokens.dtype)
+        mean_ND = (tokens * weight_NT1).sum(dim=1) / weight_NT1.sum(dim=1)
         return F.normalize(self.text_out(mean_ND), dim=-1)
 
     def scale(self) -> Tensor:
