@@ -4,6 +4,7 @@ import csv
 import importlib
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -137,11 +138,39 @@ def test_pictures_are_found_by_a_sentence(folder: Path, environment: dict[str, s
     assert "a-green-tree" in run(COMMANDS[11], folder, environment)
 
 
-def test_the_last_command_measures(folder: Path, environment: dict[str, str]) -> None:
-    (measure,) = COMMANDS[12:]
+def test_a_model_is_measured(folder: Path, environment: dict[str, str]) -> None:
+    measure = COMMANDS[12]
     said = run(measure.replace("--limit 60", "--limit 12 --images 2"), folder, environment)
     assert re.match(r"flow +glyphbench +[01]\.\d+ ", said)
     assert (folder / "evaluations" / "report.html").is_file()
+
+
+def test_braces_try_words_in_turn(folder: Path, environment: dict[str, str]) -> None:
+    run(COMMANDS[13], folder, environment)
+    assert len(list((folder / "apples").glob("*-[1-4].png"))) == 8
+
+
+def test_the_studio_listens_until_it_is_told_to_stop(folder: Path, environment: dict[str, str]) -> None:
+    assert COMMANDS[14] == "pictura studio"
+    command = [sys.executable, "-m", "pictura.cli", "studio", "--port", "0", "--no-browser", "--workers", "0"]
+    studio = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
+    assert studio.stdout
+    try:
+        assert re.search(r"listens on http://127\.0\.0\.1:\d+", studio.stdout.readline())
+        studio.send_signal(signal.SIGINT)
+        assert "The studio has stopped" in studio.communicate(timeout=30)[0]
+        assert studio.returncode == 0
+    finally:
+        studio.kill()
+
+
+def test_a_picture_is_imagined_varied_and_edited(folder: Path, environment: dict[str, str]) -> None:
+    imagine, vary, change = COMMANDS[15:]
+    run(imagine, folder, environment)
+    run(f"{vary} --steps 2", folder, environment)
+    assert len(list((folder / "varied").glob("*-[1-4].png"))) == 4
+    run(f"{change} --steps 2", folder, environment)
+    assert len(list((folder / "edited").iterdir())) >= 1
 
 
 def test_the_python_snippet_paints(folder: Path, environment: dict[str, str]) -> None:

@@ -35,6 +35,10 @@ def command(
     guidance_scale: Annotated[float | None, typer.Option("--guidance", min=0, help="The same.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0, help="The same.")] = None,
     top_k: Annotated[int | None, typer.Option(min=0, help="The same.")] = None,
+    prior: Annotated[
+        Path | None, typer.Option(help="Of unCLIP, whose decoder RUN is: the run of its prior.")
+    ] = None,
+    upsampler: Annotated[Path | None, typer.Option(help="The same: the run of its upsampler.")] = None,
 ) -> None:
     """Turn a run into a model folder that paints."""
     from pictura.learn.export import export_learnt, is_run_of_learning  # heavy: torch
@@ -52,6 +56,8 @@ def command(
         "top_k": top_k,
     }
     sampling = {key: value for key, value in chosen.items() if value is not None}
+    given = {"prior": prior, "upsampler": upsampler}
+    parts = {key: (None if last else find_best(where)) or where for key, where in given.items() if where}
     provenance = read_card(card) if card else None
     by = "validation loss"
     if is_run_of_learning(run):
@@ -67,6 +73,7 @@ def command(
             weights=weights or "ema_long",
             provenance=provenance,
             sampling=sampling,
+            parts=parts,
         )
     proven = "  torch and ONNX agree" if model.graphs else ""
     if best:
