@@ -13,12 +13,17 @@ from pictura.core.errors import MissingExtraError, PicturaError, StorageError
 
 COMMANDS = {
     "imagine": "Paint pictures of a sentence.",
-    "train": "Train a model by RECIPE; run it again to go on where it stopped.",
+    "vary": "Paint pictures of the same idea as PICTURE.",
+    "interpolate": "Paint a strip that goes from PICTURE to OTHER.",
+    "edit": "Change PICTURE towards TEXT.",
+    "reconstruct": "Paint PICTURE again, and say how near it comes.",
+    "train": "Train a model by RECIPE; run again to go on where it stopped.",
     "learn": "Let a model learn from rewards by RECIPE.",
     "export": "Turn a run into a model folder that paints.",
     "evaluate": "Score models, or anybody's pictures, by what was asked for.",
     "search": "Find pictures in FOLDER by a sentence or by another picture.",
     "models": "List the models that can be used.",
+    "studio": "Start the studio: jobs, pictures, APIs for people and programs.",
     "data": "Inspect and pack captioned image sets.",
     "doctor": "Check the installation and say what to do about each problem.",
 }

@@ -7,6 +7,7 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,12 +42,16 @@ def read_file(path: Path) -> bytes:
     raise DataError(f"{path}: the image file is {_megabytes(path.stat().st_size)}; {_BYTES_LIMIT}")
 
 
-def decode(data: bytes, where: str) -> Image.Image:
+def decode(
+    data: bytes, where: str, *, formats: Sequence[str] = FORMATS, max_pixels: int = MAX_PIXELS
+) -> Image.Image:
     """Decode one picture, turned upright by its EXIF orientation.
 
     Args:
         data: the encoded file.
         where: names the picture in messages (a path, or a file and row).
+        formats: that are read, of `FORMATS`.
+        max_pixels: width times height, at most.
 
     Returns:
         RGB, or RGBA if any transparency is stored; its `format` says what it was.
@@ -58,8 +63,8 @@ def decode(data: bytes, where: str) -> Image.Image:
         raise DataError(f"{where}: the image is {_megabytes(len(data))}; {_BYTES_LIMIT}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # damaged tags of TIFF and EXIF warn; the pixels decide
-        picture = _open(data, where)
-        _check_size(picture, where)
+        picture = _open(data, where, formats)
+        _check_size(picture, where, max_pixels)
         try:
             picture.load()
             upright = ImageOps.exif_transpose(picture)
@@ -72,21 +77,21 @@ def decode(data: bytes, where: str) -> Image.Image:
     return out
 
 
-def _open(data: bytes, where: str) -> Image.Image:
+def _open(data: bytes, where: str, formats: Sequence[str]) -> Image.Image:
     try:
-        return Image.open(io.BytesIO(data), formats=FORMATS)
+        return Image.open(io.BytesIO(data), formats=tuple(formats))
     except Image.DecompressionBombError as error:
-        raise DataError(f"{where}: the image claims too many pixels; {_PIXELS_LIMIT}") from error
+        raise DataError(f"{where}: the image claims too many pixels; {_pixels_limit(MAX_PIXELS)}") from error
     except (*_BROKEN, *_BROKEN_DATA) as error:
-        kinds = "PNG, JPEG, WebP, GIF, BMP or TIFF"
+        kinds = " or ".join([", ".join(formats[:-1]), formats[-1]]).replace("WEBP", "WebP")
         got = "an empty file came" if not data else f"{len(data)} bytes of something else came"
         raise DataError(f"{where}: expected a {kinds} image, {got}.") from error
 
 
-def _check_size(picture: Image.Image, where: str) -> None:
+def _check_size(picture: Image.Image, where: str, max_pixels: int) -> None:
     width, height = picture.size
-    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
-        raise DataError(f"{where}: the image claims {width}x{height} pixels; {_PIXELS_LIMIT}")
+    if width * height > max_pixels or max(width, height) > MAX_SIDE:
+        raise DataError(f"{where}: the image claims {width}x{height} pixels; {_pixels_limit(max_pixels)}")
 
 
 def _eight_bit(picture: Image.Image) -> Image.Image:
@@ -99,11 +104,12 @@ def _eight_bit(picture: Image.Image) -> Image.Image:
     return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
 
 
+def _pixels_limit(most: int) -> str:
+    return f"at most {most // 10**6} million, {MAX_SIDE} a side, are allowed. Scale it down or leave it out."
+
+
 def _megabytes(size: int) -> str:
     return f"{size / 2**20:.1f} MB"
 
 
 _BYTES_LIMIT = f"at most {_megabytes(MAX_BYTES)} are allowed. Scale it down or leave it out."
-_PIXELS_LIMIT = (
-    f"at most {MAX_PIXELS // 10**6} million, {MAX_SIDE} a side, are allowed. Scale it down or leave it out."
-)

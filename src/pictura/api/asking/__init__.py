@@ -1,0 +1,1 @@
+"""What clients ask for, made into requests that a worker can paint."""

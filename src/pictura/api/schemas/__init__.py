@@ -1,0 +1,1 @@
+"""What each API takes and gives, as JSON."""

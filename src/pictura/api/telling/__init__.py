@@ -1,0 +1,1 @@
+"""What clients are told: jobs as they go on, pictures, pages of both."""
