@@ -134,6 +134,22 @@ def test_a_job_may_begin_with_a_picture(queue: Queue, worker: Worker) -> None:
     assert kept.getcolors() == [(32 * 32, (255, 0, 0))]  # the mask lets nothing be new
 
 
+def test_words_unknown_to_the_model_are_told_and_a_file_may_keep_silent(queue: Queue, worker: Worker) -> None:
+    request = ask("a quokka", num_images=1)
+    jobs = [
+        queue.submit(JobRequest(num_images=1, request={**request.request, **more}), "ann")
+        for more in ({}, {"metadata": False})
+    ]
+    work(worker, lambda: all(state(queue, job) == "done" for job in jobs))
+    told, silent = (Image.open(io.BytesIO(files(queue, job)[0])) for job in jobs)
+    assert "parameters" in told.info
+    assert silent.info == {}
+    assert told.tobytes() == silent.tobytes()
+    with queue.database.read() as session:
+        details = [image.details for image in session.scalars(select(tables.Image))]
+    assert all("never seen the word 'quokka'" in one["notices"][0] for one in details)
+
+
 def test_a_cancelled_job_stops_and_its_neighbour_goes_on(queue: Queue, worker: Worker) -> None:
     long = queue.submit(ask(num_images=1, num_steps=1000), "ann")
     short = queue.submit(ask("a red apple", num_images=1), "bob")

@@ -1,7 +1,8 @@
 """The process that holds models: claims jobs, paints them side by side, commits each picture once.
 
 A job's `request` is what `engine.Request` takes: `prompt`, `model`, `choices` (with the seed), `strength`,
-`num_previews`; and, where painting begins with a picture, `image` and `mask` as PNG in base64.
+`num_previews`, `metadata` (false: the file shall not say how it was painted); and, where painting begins with
+a picture, `image` and `mask` as PNG in base64.
 Between any two steps the worker looks whether a job was cancelled or is no longer its own. Pictures are
 committed as they come; a job that another worker began goes on where that one's pictures end.
 """
@@ -13,7 +14,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -50,6 +51,8 @@ class _Running:
     """A job that is being painted."""
 
     claim: Claimed
+    notices: Sequence[str] = ()
+    """What its user should know of the words."""
     progress: dict[str, Any] | None = None
     """Not told yet."""
     previews: dict[str, str] = field(default_factory=dict)
@@ -72,7 +75,8 @@ class Worker:
             lease_s: after which jobs of a lost worker go to another.
         """
         self.name = name or f"{socket.gethostname()}:{os.getpid()}"
-        self._queue, self._engine, self._lease_s = queue, Engine(models), lease_s
+        self._queue, self._models, self._lease_s = queue, models, lease_s
+        self._engine = Engine(models)
         self._running: dict[str, _Running] = {}
         self._looked = self._told = self._claimed = -float("inf")
 
@@ -121,7 +125,10 @@ class Worker:
             log.info("job %s: begun, attempt %d", job.id, job.attempt)
             try:
                 if len(claim.committed) < job.num_images:
-                    self._engine.add(_request(claim))
+                    request = _request(claim)
+                    self._engine.add(request)
+                    painter = self._models.painter(request.model, request.strength)
+                    self._running[job.id].notices = painter.notices(request.prompt)
                 else:
                     self._done(job.id)
             except PicturaError as error:
@@ -158,8 +165,9 @@ class Worker:
             self._drop(event.id)
 
     def _commit(self, running: _Running, index: int, picture: Picture) -> None:
-        details = {**picture.metadata(), "notices": list(picture.notices)}
-        self._queue.commit_image(running.claim, index, picture.to_bytes(), details)
+        details = {**picture.metadata(), "notices": [*running.notices, *picture.notices]}
+        data = picture.to_bytes(told=running.claim.job.request.get("metadata", True))
+        self._queue.commit_image(running.claim, index, data, details)
         running.previews.pop(str(index), None)
 
     def _done(self, job_id: str) -> None:

@@ -185,6 +185,7 @@ def _read_url(text: str) -> URL:
 
 def _make_engine(url: URL) -> Engine:
     more: dict[str, Any] = {
+        "hide_parameters": True,  # an error's text must not tell a prompt
         "pool_size": 10,
         "max_overflow": 40,  # the threads of a web server
         "json_serializer": functools.partial(json.dumps, allow_nan=False),  # PostgreSQL takes no NaN

@@ -52,10 +52,13 @@ class Picture:
             save_picture(self.image, temporary, self.metadata(), format=format)
         return Path(path)
 
-    def to_bytes(self, *, format: str = "png") -> bytes:  # noqa: A002
-        """The file that `save` writes."""
+    def to_bytes(self, *, told: bool = True) -> bytes:
+        """The PNG file that `save` writes; without metadata if it shall not be told how it was painted."""
         file = io.BytesIO()
-        save_picture(self.image, file, self.metadata(), format=format)
+        if told:
+            save_picture(self.image, file, self.metadata())
+        else:
+            self.image.save(file, "PNG")
         return file.getvalue()
 
 
