@@ -190,12 +190,13 @@ def test_every_family_paints_candidates(tiny_home: Path, gan_home: Path) -> None
 
 
 def test_an_untrained_model_says_so_and_others_do_not(painter: Painter) -> None:
-    (one, _) = pictura.load("untrained", device="cpu").paint(PROMPT, num_images=2, temperature=0.1)
+    size: dict[str, Any] = {"num_images": 2, "size": (64, 48)}  # of the shape that it paints
+    (one, _) = pictura.load("untrained", device="cpu").paint(PROMPT, temperature=0.1, **size)
     assert one.notices == (
         "THE MODEL 'untrained' SEEMS UNTRAINED: its guesses of the next token are no better than chance, "
         "and what it paints is noise.",
     )
-    assert painter.paint(PROMPT, num_images=2, temperature=5)[0].notices == ()
+    assert painter.paint(PROMPT, temperature=5, **size)[0].notices == ()
     assert "notices" not in one.metadata()
 
 

@@ -52,7 +52,7 @@ def command(
         str | None, typer.Option(help="Folder or URL of the pictures. [default: in PICTURA_HOME]")
     ] = None,
 ) -> None:
-    """Start the studio: jobs, pictures and APIs for people and programs."""
+    """Start the studio: jobs, pictures, APIs for people and programs."""
     _load_studio()
     from pictura.api.serve import listen, serve
     from pictura.jobs.crew import Crew

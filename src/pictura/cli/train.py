@@ -17,7 +17,7 @@ def command(
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="What computes.")] = "auto",
     threads: Annotated[int, typer.Option(help="CPU threads of each process; 0 = torch's choice.", min=0)] = 0,
 ) -> None:
-    """Train a model by RECIPE; run it again to go on where it stopped."""
+    """Train a model by RECIPE; run again to go on where it stopped."""
     from pictura.train.distributed import join
     from pictura.train.loop import Run
     from pictura.train.recipe import load_recipe
