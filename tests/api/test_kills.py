@@ -73,7 +73,9 @@ class Restless:
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-@pytest.mark.parametrize(("num_jobs", "num_kills"), [(100, 3), pytest.param(2000, 60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("num_jobs", "num_kills"), [(100, 3), pytest.param(2000, 60, marks=pytest.mark.slow)]
+)
 def test_no_job_is_lost_or_done_twice(
     tmp_path: Path,
     tiny_home: Path,
