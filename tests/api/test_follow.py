@@ -118,11 +118,18 @@ def test_a_closing_studio_ends_its_streams(database: Database) -> None:
     job = submit(Queue(database, memory_files()), anna)
 
     async def run() -> list[str]:
-        follower = Follower(database)
-        waiting = asyncio.create_task(kinds(follower, job))
-        await asyncio.sleep(0.3)
+        follower, found, came = Follower(database), list[str](), asyncio.Event()
+
+        async def read() -> None:
+            async for event in follower.follow([job]):
+                found.append(event.kind)
+                came.set()
+
+        reading = asyncio.create_task(read())
+        await asyncio.wait_for(came.wait(), 30)
         await follower.close()
-        return await waiting
+        await asyncio.wait_for(reading, 30)
+        return found
 
     assert asyncio.run(run()) == ["queued"]
 

@@ -5,7 +5,6 @@ all before it. Of progress and previews only the newest of each job is kept, her
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Iterable
 
 from sqlalchemy import func, select
@@ -55,9 +54,7 @@ class Follower:
         for waiter in {one for many in self._waiters.values() for one in many}:
             waiter.woken.set()
         if self._task:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await self._task  # not cancelled: a thread may be reading, on a connection of its own
 
     async def follow(self, job_ids: Iterable[str], after: int = 0) -> AsyncGenerator[Event]:
         """The events of some jobs with numbers above `after`, in order, until each of the jobs has ended.
@@ -100,7 +97,7 @@ class Follower:
 
     async def _look(self, last: int) -> None:
         """Read what is new for as long as somebody waits."""
-        while self._waiters:
+        while self._waiters and not self._closing:
             try:
                 events = await run_in_threadpool(self._after, last)
             except DatabaseError:
