@@ -55,7 +55,7 @@ def test_no_path_leads_out(client: TestClient, path: str) -> None:
     assert len(answer.content) < 1000
 
 
-@pytest.mark.parametrize("model", ["/etc", "../flow", "./flow", "flow/../flow", "\x00", "/work/model", ""])
+@pytest.mark.parametrize("model", ["/etc", "../flow", "./flow", "flow/../flow", "\x00", "/srv/model", ""])
 def test_models_are_named_never_pathed(client: TestClient, model: str) -> None:
     answer = client.post("/api/v1/jobs", json={"prompt": "a fox", "model": model})
     assert answer.status_code in (404, 422) if model else answer.status_code in (202, 404)
