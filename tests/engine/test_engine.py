@@ -237,6 +237,19 @@ def test_models_used_long_ago_are_let_go() -> None:
     assert old() is None
 
 
+def test_a_model_is_let_go_while_another_is_still_at_work() -> None:
+    warm = WarmModels(num_cores=1, num_calls=2, max_models=1)
+    engine = Engine(warm)
+    engine.add(ask("short", num_images=1, num_steps=1))
+    old = weakref.ref(warm.painter("tiny"))
+    engine.add(ask("long", model="sharp", prompt="a cat"))
+    while "short" in engine._open:
+        engine.round()
+    assert not engine.idle
+    gc.collect()
+    assert old() is None
+
+
 class Joining:
     """The tiny model's networks on torch; notes how many rows its calls had."""
 

@@ -151,7 +151,7 @@ class Engine:
                 found = [next(answers) for _ in unit.calls]
                 if unit.request.id in self._open:
                     events += self._go_on(unit, found)
-        if events and events[-1].kind in ("done", "failed"):
+        if any(event.kind in ("done", "failed") for event in events):
             self._models.trim({id(unit.painter) for state in self._open.values() for unit in state.units})
         return events
 

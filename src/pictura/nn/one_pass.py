@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pictura.core.errors import DeviceError
 from pictura.core.types import Conditioning, OnePass
+from pictura.nn.device import check_device
 
 
 class OnePassParts(nn.Module):
@@ -72,10 +72,7 @@ class TorchOnePass:
         Raises:
             DeviceError: there is no such device.
         """
-        if device == "cuda" and not torch.cuda.is_available():
-            raise DeviceError(
-                "Device 'cuda' was asked for, but torch finds no CUDA device. Use device='cpu'."
-            )
+        check_device(device)
         self.device, self.strength = device, strength
         self.noise_size: int = parts.generator.noise_size
         self._parts = parts.to(device)

@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pictura.core.errors import DeviceError, ModelError
+from pictura.core.errors import ModelError
 from pictura.encode.dvae.config import DvaeConfig
 from pictura.encode.dvae.model import Dvae
 from pictura.encode.tokenizer import pad
 from pictura.families.dalle.cache import TokenCache
 from pictura.families.dalle.model import DalleConfig, DalleTransformer
+from pictura.nn.device import check_device
 from pictura.store.models import AS_LEARNT, ModelInfo
 from pictura.store.weights import read_weights
 
@@ -74,10 +75,7 @@ class TorchBackend:
             DeviceError: there is no such device.
             ModelError: the weights do not fit.
         """
-        if device == "cuda" and not torch.cuda.is_available():
-            raise DeviceError(
-                "Device 'cuda' was asked for, but torch finds no CUDA device. Use device='cpu'."
-            )
+        check_device(device)
         self.device, self.strength = device, strength
         self._parts = DalleParts.from_folder(model, strength=strength).to(device)
         config = self._parts.transformer.config

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pictura.core.errors import DeviceError, ModelError
+from pictura.core.errors import ModelError
 from pictura.core.types import Conditioning
 from pictura.encode.autoencoder import Autoencoder, AutoencoderConfig
 from pictura.encode.text_encoder import TextEncoder, TextEncoderConfig
 from pictura.families.flow.model import FlowConfig, FlowTransformer
+from pictura.nn.device import check_device
 from pictura.sample.calls import Call, answer
 from pictura.store.models import AS_LEARNT, ModelInfo
 from pictura.store.weights import read_weights
@@ -96,10 +97,7 @@ class TorchBackend:
             DeviceError: there is no such device.
             ModelError: the weights do not fit.
         """
-        if device == "cuda" and not torch.cuda.is_available():
-            raise DeviceError(
-                "Device 'cuda' was asked for, but torch finds no CUDA device. Use device='cpu'."
-            )
+        check_device(device)
         self.device, self.strength = device, strength
         parts = FlowParts.from_folder(model, strength=strength).to(device)
         self._parts = parts

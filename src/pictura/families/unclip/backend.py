@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pictura.core.errors import DeviceError, ModelError
+from pictura.core.errors import ModelError
 from pictura.core.types import Conditioning, ImageConditioning, TextConditioning
 from pictura.encode.text_encoder import TextEncoder, TextEncoderConfig
 from pictura.families.unclip.decoder import Decoder, DecoderConfig
 from pictura.families.unclip.prior import DiffusionPrior, PriorConfig
 from pictura.families.unclip.upsampler import Upsampler, UpsamplerConfig
+from pictura.nn.device import check_device
 from pictura.sample.probing import untrained_parts
 from pictura.store.clips import reading_weights
 from pictura.store.models import AS_LEARNT, ModelInfo
@@ -109,10 +110,7 @@ class TorchBackend:
             DeviceError: there is no such device.
             ModelError: the weights do not fit.
         """
-        if device == "cuda" and not torch.cuda.is_available():
-            raise DeviceError(
-                "Device 'cuda' was asked for, but torch finds no CUDA device. Use device='cpu'."
-            )
+        check_device(device)
         self._model, self.device, self.strength = model, device, strength
         self._parts = UnclipParts.from_folder(model, strength=strength).to(device)
         mean, components, variances = (part.cpu().numpy() for part in self._parts.prior.space.pca())
