@@ -27,6 +27,8 @@ BREACHES = {
     "judge B in learning": ("learn/__init__.py", "import pictura.evaluate.judges", "What scores is kept"),
     "transformers": ("encode/text_encoder.py", "import transformers", "No foreign model library"),
     "fastapi": ("cli/app.py", "import fastapi", "The web kit"),
+    "store in web": ("web/app.py", "from pictura.store import models", "Pages know the API"),
+    "nicegui in jobs": ("jobs/worker.py", "import nicegui", "The web kit"),
     "typer in train": ("train/loop.py", "import typer", "The terminal kit"),
     "rich in data": ("data/guard.py", "import rich.progress", "The terminal kit"),
 }

@@ -1,0 +1,1 @@
+"""The pages of the studio: a process of its own, which knows the API over HTTP alone."""
