@@ -43,7 +43,19 @@ def test_explain_writes_one_more_picture(tmp_path: Path) -> None:
         assert path.read_bytes() == (tmp_path / "out" / path.name).read_bytes()
     picture = str(tmp_path / "out" / "a-red-apple-7-1.png")
     again = CliRunner().invoke(app, ["imagine", "--from", picture, "--explain", "--out", str(tmp_path)])
-    assert "leave the other settings out" in again.stderr
+    assert again.exit_code == 0, again.output
+    written = again.stdout.strip().splitlines()[:-1]
+    assert [Path(path).read_bytes() for path in written] == [Path(paths[i]).read_bytes() for i in (0, 3)]
+
+
+def test_a_picture_of_a_painter_without_attention_is_not_explained(tmp_path: Path) -> None:
+    imagine(tmp_path / "out", "--model", "stackgan", "--n", "1")
+    (picture,) = (tmp_path / "out").iterdir()
+    again = ["imagine", "--from", str(picture), "--explain", "--out", str(tmp_path / "again")]
+    result = CliRunner().invoke(app, again)
+    assert result.exit_code == 2
+    assert "does not say where it looks for each word" in result.stderr
+    assert not (tmp_path / "again").exists()
 
 
 @pytest.mark.parametrize(

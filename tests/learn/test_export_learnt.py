@@ -230,5 +230,7 @@ def test_the_command_exports_either_kind_of_run(
     assert json.loads((model.path / "model.json").read_text())["learnt"]["weights"] == "ema"
     result = CliRunner().invoke(app, ["export", str(run), "--name", "mine", "--weights", "ema_long"])
     assert "holds ema, values and old of what it learnt, but no weights 'ema_long'" in result.stderr
+    result = CliRunner().invoke(app, ["export", str(run), "--name", "mine", "--prior", str(run)])
+    assert "has its parts: leave --prior and --upsampler out" in result.stderr
     result = CliRunner().invoke(app, ["export", str(tmp_path), "--name", "x"])
     assert "holds no checkpoint" in result.stderr

@@ -61,6 +61,10 @@ def command(
     provenance = read_card(card) if card else None
     by = "validation loss"
     if is_run_of_learning(run):
+        if parts:
+            raise ConfigError(
+                f"{run} learnt from rewards on a model that has its parts: leave --prior and --upsampler out."
+            )
         weights, by = weights or "ema", "held-out rise"
         model = export_learnt(
             run, folder, name=name, last=last, weights=weights, provenance=provenance, sampling=sampling

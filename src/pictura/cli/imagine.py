@@ -121,9 +121,7 @@ def command(
     if (prompt is None) == (again is None):
         raise PromptError("`pictura imagine` needs a PROMPT, or --from PICTURE; it got neither or both.")
     others = (complete, model, strength)
-    if again is not None and (
-        chosen or seed is not None or explain or any(one is not None for one in others)
-    ):
+    if again is not None and (chosen or seed is not None or any(one is not None for one in others)):
         raise ConfigError("--from paints with the settings of that picture; leave the other settings out.")
     if (complete is None) != (rows is None):
         raise ConfigError("--complete PICTURE and --rows N, how much of it is kept, go together; got one.")
@@ -141,7 +139,9 @@ def command(
     if len(planned) > 1 and not as_json:
         typer.echo(_plan(len(planned), num_images or 4), err=True)
     works = (
-        [partial(easel.again, again)] if again else [partial(easel.paint, *one, explain) for one in planned]
+        [partial(easel.again, again, explain)]
+        if again
+        else [partial(easel.paint, *one, explain) for one in planned]
     )
     results = []
     for work in works:
@@ -202,12 +202,13 @@ class _Easel:
             sheets["grid"] = grid(pictures)
         return pictures, sheets, [*painter.notices(job), *pictures[0].notices]
 
-    def again(self, path: Path, on_step: OnStep) -> Painted:
+    def again(self, path: Path, explain: bool, on_step: OnStep) -> Painted:
         """The same of a picture that is painted again."""
-        from pictura import repaint
+        from pictura import load, repaint
 
         picture = repaint(str(path), device=self._device, on_step=on_step)
-        return [picture], {}, list(picture.notices)
+        sheets = {"explain": load(picture.model, device=self._device).explain(picture)} if explain else {}
+        return [picture], sheets, list(picture.notices)
 
     def _asked(self, job: ParsedPrompt, seed: int | None) -> dict[str, Any]:
         """A job as a studio takes it."""
