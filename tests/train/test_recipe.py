@@ -13,7 +13,8 @@ from pictura.learn.recipe import load_learn_recipe
 from pictura.reward.registry import REWARDS
 from pictura.train.recipe import SAMPLING, Recipe, from_table, load_recipe, to_table
 
-FILES = sorted((Path(__file__).resolve().parents[2] / "recipes").glob("*.toml"))
+FOLDER = Path(__file__).resolve().parents[2] / "recipes"
+FILES = sorted(set(FOLDER.glob("*.toml")) - {FOLDER / "ladder.toml"})
 CARDS = [path for path in FILES if path.stem.endswith("-card")]
 LEARN = [path for path in FILES if "[algorithm]" in path.read_text(encoding="utf-8")]
 RECIPES = [path for path in FILES if path not in CARDS + LEARN]
