@@ -240,7 +240,7 @@ class Painter:
             asked: what they were asked for.
             keep: how many of the best; None keeps all, in their order.
         """
-        prompt, seed, numbers, settings, _ = asked
+        prompt, seed, numbers, settings = asked.prompt, asked.seed, asked.numbers, asked.settings
         painted_size = [painted.images.shape[3], painted.images.shape[2]]
         scaling = "none" if painted_size == settings["size"] else "lanczos"
         told = {**settings, "painted_size": painted_size, "scaling": scaling, "device": self.device}

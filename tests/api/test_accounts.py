@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from pictura.api.access.buckets import Buckets
 from pictura.api.config import Limits
 from pictura.store.tables import ApiKey, LoginSession, User
 from tests.api.api_kit import PASSWORD, add_user, app_client, key_of, studio_of
@@ -181,19 +180,6 @@ def test_jobs_that_failed_do_not_count_for_the_day(client: TestClient) -> None:
     object.__setattr__(studio.config, "limits", {**studio.config.limits, "user": one})
     assert client.post("/api/v1/jobs", json=asked, headers=own).status_code == 202
     assert client.post("/api/v1/jobs", json=asked, headers=own).status_code == 429
-
-
-def test_a_bucket_fills_at_its_own_pace() -> None:
-    now = [0.0]
-    buckets = Buckets(lambda: now[0])
-    assert [buckets.take("a", 2) for _ in range(3)] == [(1, 0.0), (0, 0.0), (0, 30.0)]
-    assert buckets.take("b", 2) == (1, 0.0)
-    now[0] = 29.9
-    assert buckets.take("a", 2)[1] == pytest.approx(0.1)
-    now[0] = 30.0
-    assert buckets.take("a", 2) == (0, 0.0)
-    now[0] = 1e6
-    assert buckets.take("a", 2) == (1, 0.0)
 
 
 def test_words_are_warned_of_or_blocked_as_an_administrator_says(client: TestClient) -> None:

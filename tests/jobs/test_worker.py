@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from PIL import Image
 from sqlalchemy import select
 
 import pictura
-from pictura.core.errors import StorageError
+from pictura.core.errors import NotFoundError, StorageError
 from pictura.engine.models import WarmModels
 from pictura.jobs.queue import Queue
 from pictura.jobs.values import Claimed, JobRequest
@@ -64,10 +65,14 @@ def work(worker: Worker, until: Callable[[], bool], seconds: float = 30) -> None
         worker.turn()
 
 
-def in_base64(image: Image.Image) -> str:
+def as_png(image: Image.Image) -> bytes:
     file = io.BytesIO()
     image.save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode()
+    return file.getvalue()
+
+
+def in_base64(image: Image.Image) -> str:
+    return base64.b64encode(as_png(image)).decode()
 
 
 def state(queue: Queue, job: Job) -> str:
@@ -123,15 +128,42 @@ def test_progress_and_previews_are_told_while_it_runs(
     assert seen["preview"]
 
 
-def test_a_job_may_begin_with_a_picture(queue: Queue, worker: Worker) -> None:
+@pytest.mark.parametrize("old", [False, True])
+def test_a_job_may_begin_with_a_picture(queue: Queue, worker: Worker, old: bool) -> None:
     image, mask = Image.new("RGB", (32, 32), "red"), Image.new("L", (32, 32), 0)
-    request = ask(num_images=1, noise_level=1.0, size=[32, 32])
-    asked = {**request.request, "image": in_base64(image), "mask": in_base64(mask)}
-    job = queue.submit(JobRequest(num_images=1, request=asked), "ann")
+    plain = ask(num_images=1, noise_level=1.0, size=[32, 32])
+    if old:  # a request of an earlier version holds the pictures themselves
+        asked = {**plain.request, "image": in_base64(image), "mask": in_base64(mask)}
+        request = JobRequest(num_images=1, request=asked)
+    else:
+        request = replace(plain, uploads={"image": as_png(image), "mask": as_png(mask)})
+    job = queue.submit(request, "ann")
     work(worker, lambda: state(queue, job) == "done")
     (made,) = files(queue, job)
     kept = Image.open(io.BytesIO(made)).convert("RGB")
     assert kept.getcolors() == [(32 * 32, (255, 0, 0))]  # the mask lets nothing be new
+
+
+def test_a_picture_that_cannot_be_read_now_costs_no_attempt_and_one_that_is_gone_ends_the_job(
+    queue: Queue, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = ask(num_images=1, noise_level=0.5, size=[32, 32])
+    job = queue.submit(replace(request, uploads={"image": as_png(Image.new("RGB", (32, 32)))}), "ann")
+
+    def fail(path: str) -> bytes:
+        raise StorageError("The place does not answer.")
+
+    monkeypatch.setattr("pictura.jobs.worker.REST_S", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(queue.files, "read", fail)
+        turns = iter(range(3))
+        worker.run(lambda: next(turns, None) is None)
+    assert (state(queue, job), queue.get(job.id, None).attempt) == ("queued", 0)
+    queue.files.remove(job.request["pictures"]["image"])
+    work(worker, lambda: state(queue, job) == "failed")
+    assert "'image' that this begins with is not kept any more" in str(queue.get(job.id, None).error)
+    with pytest.raises(NotFoundError, match="send it again"):
+        queue.revive(job.id, "ann")
 
 
 def test_words_unknown_to_the_model_are_told_and_a_file_may_keep_silent(queue: Queue, worker: Worker) -> None:

@@ -26,8 +26,12 @@ def test_a_commit_waits_for_the_disk(database: Database) -> None:
 
 
 def test_the_migrations_make_the_tables_that_the_code_has(database: Database) -> None:
+    def is_table(name: str | None, *_: object) -> bool:
+        return "words" not in (name or "")  # full text is each database's own; searching tests it
+
     with database.read() as session:
-        context = MigrationContext.configure(session.connection(), opts={"compare_type": True})
+        options = {"compare_type": True, "include_name": is_table}
+        context = MigrationContext.configure(session.connection(), opts=options)
         assert compare_metadata(context, Base.metadata) == []
 
 

@@ -56,6 +56,26 @@ def test_other_programs_read_their_own_form(image: Image.Image, tmp_path: Path) 
         )
 
 
+@pytest.mark.parametrize("format_", ["png", "webp", "jpeg"])
+@pytest.mark.parametrize("quality", [None, 60])
+def test_programs_that_know_nothing_of_us_are_told_that_a_machine_painted_it(
+    image: Image.Image, tmp_path: Path, format_: str, quality: int | None
+) -> None:
+    word = "http://cv.iptc.org/newscodes/digitalsourcetype/{}rainedAlgorithmicMedia"
+    given = {**METADATA["settings"], "from_picture": "ab"}
+    own = {"source_image_ids": ["a-0"]}
+    for more, start in (
+        ({}, "t"),
+        ({"settings": given}, "compositeWithT"),
+        ({"settings": given, "origin": own}, "t"),
+    ):
+        save_picture(image, tmp_path / "a", {**METADATA, **more}, format=format_, quality=quality)
+        with Image.open(tmp_path / "a") as saved:
+            found: Any = saved.getxmp()
+        assert found["xmpmeta"]["RDF"]["Description"]["DigitalSourceType"] == word.format(start)
+        assert read_metadata(tmp_path / "a") == {**METADATA, **more}
+
+
 def test_pictures_of_others_are_refused(image: Image.Image, tmp_path: Path) -> None:
     image.save(tmp_path / "plain.png")
     (tmp_path / "text.png").write_text("no picture")

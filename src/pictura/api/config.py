@@ -90,6 +90,8 @@ class ApiConfig:
     """Between signs of life on a stream of events."""
     body_bytes: int = 256 * 1024
     """Of a request."""
+    picture_bytes: int = 8 * 2**20
+    """The same, of those of the native API that may bring a picture in base64."""
     upload_bytes: int = 24 * 2**20
     """Of a request that brings pictures."""
     upload_pixels: int = 16_000_000

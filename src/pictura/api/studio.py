@@ -3,12 +3,12 @@
 import hmac
 import logging
 import secrets
-import threading
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from pictura.api.access.accounts import Who, local_user
 from pictura.api.access.buckets import Buckets
@@ -44,14 +44,13 @@ class Studio:
         self.queue = Queue(self.database, self.files, config.queue)
         self.models = Models(config.openai_names)
         self.policy = PolicyKeeper(self.database)
-        self.buckets = Buckets()
+        self.buckets = Buckets(self.database)
         self.follower = Follower(self.database)
         self.metrics = Metrics(self.database)
         self.local = None if config.login else _local(self.database, config.limits["admin"])
         """The one who asks where nobody logs in."""
         self._secret = _secret(self.database)
         self._streams = Counter[str]()
-        self._asking = defaultdict[str, threading.Lock](threading.Lock)
 
     async def close(self) -> None:
         """End streams, and close the database."""
@@ -68,16 +67,20 @@ class Studio:
     ) -> list[Job]:
         """Hand jobs to the queue, where the user's limits allow it.
 
-        Limits are counted one request of a user at a time, within this process.
+        Limits are counted where nobody else submits, in this process or another.
 
         Raises:
             LimitError: the user has no pictures left for today.
             QueueFullError: too many jobs wait.
         """
-        with self._asking[who.user_id]:
-            if idempotency_key is None or not self._is_repeat(who.user_id, idempotency_key):
-                self._check_limits(requests, who)
-            made = self.queue.submit_all(requests, who.user_id, lane, idempotency_key, fingerprint)
+        made = self.queue.submit_all(
+            requests,
+            who.user_id,
+            lane,
+            idempotency_key,
+            fingerprint,
+            check=lambda session: self._check_limits(session, requests, who),
+        )
         log.info("user %s: %d jobs, first %s", who.user_id, len(made), made[0].id)
         return made
 
@@ -106,39 +109,33 @@ class Studio:
         """Whether `sign` made it."""
         return hmac.compare_digest(self.sign(text).encode(), signature.encode("utf-8", "surrogatepass"))
 
-    def _is_repeat(self, user_id: str, key: str) -> bool:
-        with self.database.read() as session:
-            query = select(Job.id).where(Job.user_id == user_id, Job.idempotency_key == key).limit(1)
-            return session.scalar(query) is not None
-
-    def _check_limits(self, requests: Sequence[JobRequest], who: Who) -> None:
+    def _check_limits(self, session: Session, requests: Sequence[JobRequest], who: Who) -> None:
         limits = who.limits
         mine = Job.user_id == who.user_id
-        with self.database.read() as session:
-            if limits.pending_jobs is not None:
-                pending = select(func.count()).where(mine, Job.state.in_(PENDING))
-                count = session.scalars(pending).one()
-                if count + len(requests) > limits.pending_jobs:
-                    raise QueueFullError(
-                        f"{count} jobs of yours wait or run, and {len(requests)} more would pass "
-                        f"your limit of {limits.pending_jobs}. Try again when some have ended."
-                    )
-            if limits.images_a_day is not None:
-                now = self.database.now(session)
-                counted = select(func.sum(Job.num_images), func.min(Job.created_at)).where(
-                    mine,
-                    Job.id > first_id(now - DAY_S),
-                    Job.created_at > now - DAY_S,
-                    Job.state.in_((*PENDING, "done")),
+        if limits.pending_jobs is not None:
+            pending = select(func.count()).where(mine, Job.state.in_(PENDING))
+            count = session.scalars(pending).one()
+            if count + len(requests) > limits.pending_jobs:
+                raise QueueFullError(
+                    f"{count} jobs of yours wait or run, and {len(requests)} more would pass "
+                    f"your limit of {limits.pending_jobs}. Try again when some have ended."
                 )
-                count, oldest = session.execute(counted).one()
-                asked = sum(request.num_images for request in requests)
-                if (count or 0) + asked > limits.images_a_day:
-                    raise LimitError(
-                        f"You asked for {count or 0} pictures within 24 hours, and {asked} more would pass "
-                        f"your limit of {limits.images_a_day}.",
-                        retry_after_s=(oldest or now) + DAY_S - now,
-                    )
+        if limits.images_a_day is not None:
+            now = self.database.now(session)
+            counted = select(func.sum(Job.num_images), func.min(Job.created_at)).where(
+                mine,
+                Job.id > first_id(now - DAY_S),
+                Job.created_at > now - DAY_S,
+                Job.state.in_((*PENDING, "done")),
+            )
+            count, oldest = session.execute(counted).one()
+            asked = sum(request.num_images for request in requests)
+            if (count or 0) + asked > limits.images_a_day:
+                raise LimitError(
+                    f"You asked for {count or 0} pictures within 24 hours, and {asked} more would pass "
+                    f"your limit of {limits.images_a_day}.",
+                    retry_after_s=(oldest or now) + DAY_S - now,
+                )
 
 
 def first_id(at: float) -> str:

@@ -25,7 +25,8 @@
     ├── TooLargeError        a request has more bytes than the studio reads
     ├── PolicyError          the studio's administrator does not allow such prompts
     ├── ConflictError        the name is taken
-    └── TooSlowError         a picture did not come in time
+    ├── TooSlowError         a picture did not come in time
+    └── NoWorkerError        no worker of the studio answers
 
 A message says where, what was expected, what came, what to do, in at most two sentences. Anything
 else that is raised is a bug of ours.
@@ -246,6 +247,14 @@ class TooSlowError(PicturaError):
     code = "too_slow"
     http_status = 504
     exit_code = 24
+
+
+class NoWorkerError(PicturaError):
+    """No worker of the studio answered in time."""
+
+    code = "no_worker"
+    http_status = 503
+    exit_code = 25
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -11,10 +11,12 @@ Units wait in lanes: `draft` before `fast` before `relax`. Within a lane the ord
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from PIL import Image
 
+from pictura.actions.making import Work
 from pictura.core import images
 from pictura.engine.models import WarmModels
 from pictura.pipeline import Painter, Picture
@@ -41,6 +43,8 @@ class Request:
     """Looks at each picture on the way."""
     have: frozenset[int] = frozenset()
     """Numbers within the request of pictures that need no painting."""
+    work: Work | None = None
+    """What is made of given pictures; None paints the prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,17 +218,17 @@ class Engine:
                 yield Event(request.id, "preview", index=unit.first + i, image=image)
 
     def _units(self, request: Request, painter: Painter) -> Iterator[_Unit]:
-        choices = request.choices
+        choices, work = request.choices, request.work
         num, first = choices.get("num_images", 4), choices.get("first", 0)
-        whole = painter.making(request.prompt, **choices)  # refuses what cannot be painted
-        together = painter.model.by_tokens or choices.get("candidates")
-        if together:
+        making = partial(work.making, painter) if work else painter.making
+        whole = making(request.prompt, **choices)  # refuses what cannot be painted
+        if painter.model.by_tokens or choices.get("candidates") or (work and work.together):
             yield _Unit(request=request, first=0, num=num, way=whole, painter=painter)
             return
         whole.close()
         for i in sorted(set(range(num)) - request.have):
             one: Choices = {**choices, "num_images": 1, "first": first + i}
-            way = painter.making(request.prompt, **one)
+            way = making(request.prompt, **one)
             yield _Unit(request=request, first=i, num=1, way=way, painter=painter)
 
 

@@ -12,12 +12,13 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from pictura.core.errors import ConfigError, KeyReusedError, NotFoundError, QueueFullError, StorageError
-from pictura.jobs import states
+from pictura.jobs import sources, states
 from pictura.jobs.line import Waiting, in_turn
 from pictura.jobs.values import Claimed, Heartbeat, JobRequest, QueueConfig
 from pictura.store.database import Database
 from pictura.store.files import Files
-from pictura.store.tables import LANES, PENDING, Event, Image, Job, Lane, User, new_id
+from pictura.store.search import found_image
+from pictura.store.tables import LANES, PENDING, Event, Image, Job, Lane, User
 
 
 class Queue:
@@ -63,6 +64,7 @@ class Queue:
         lane: Lane = "fast",
         idempotency_key: str | None = None,
         fingerprint: str | None = None,
+        check: Callable[[Session], None] = lambda _: None,
     ) -> list[Job]:
         """Accept jobs, all or none. When this returns they are on the disk and will be done.
 
@@ -72,6 +74,7 @@ class Queue:
             lane: draft, fast or relax.
             idempotency_key: a text of the client's: the same key of the same user gives the same jobs again.
             fingerprint: of what the client sent (64 characters at most): a repeat must have the same.
+            check: raises where the user may not ask for them; nobody else submits while it counts.
 
         Returns:
             The new jobs, or those that the key made before, in their order.
@@ -80,8 +83,10 @@ class Queue:
             ConfigError: the lane is unknown, or the key is not 1 to 255 visible ASCII characters.
             KeyReusedError: the key was used with another fingerprint.
             QueueFullError: too many jobs wait.
+            NotFoundError: a picture that they begin with is not kept any more.
         """
         _check(lane, idempotency_key)
+        stored = sources.stored(self.files, requests)
         with self.database.write() as session:
             if before := _made_by(session, user_id, idempotency_key):
                 if before[0].fingerprint != fingerprint:
@@ -90,31 +95,19 @@ class Queue:
                         "Use a new key for each request."
                     )
                 return before
+            check(session)
             self._check_room(session, user_id, len(requests))
-            last, now = session.scalar(select(func.max(Job.id))) or "", self._now(session)
-            jobs = list[Job]()
-            for part, request in enumerate(requests):
-                last = new_id(after=last)
-                jobs.append(
-                    Job(
-                        id=last,
-                        user_id=user_id,
-                        lane=lane,
-                        kind=request.kind,
-                        request=dict(request.request),
-                        num_images=request.num_images,
-                        parent_id=request.parent_id,
-                        max_attempts=self.config.max_attempts,
-                        idempotency_key=idempotency_key,
-                        part=part,
-                        fingerprint=fingerprint,
-                        created_at=now,
-                    )
-                )
-            session.add_all(jobs)
-            session.flush()
-            for job in jobs:
-                states.tell(session, job, "queued", now, {"attempt": 0})
+            jobs = states.accept(
+                session,
+                stored,
+                self._now(session),
+                user_id=user_id,
+                lane=lane,
+                max_attempts=self.config.max_attempts,
+                idempotency_key=idempotency_key,
+                fingerprint=fingerprint,
+            )
+            sources.hold(session, self.files, jobs)
             return jobs
 
     def cancel(self, job_id: str, user_id: str | None) -> Job:
@@ -139,11 +132,12 @@ class Queue:
         """Give a dead or failed job all its attempts again, at its old place in the line; others stay.
 
         Raises:
-            NotFoundError: that user has no such job.
+            NotFoundError: that user has no such job, or a picture that it begins with is not kept any more.
         """
         with self.database.write() as session:
             job = _job_of(session, job_id, user_id)
             if job.state in ("dead", "failed"):
+                sources.hold(session, self.files, [job])
                 job.attempt, job.cancel_asked, job.error_code, job.error = 0, False, None, None
                 states.requeue(session, job, self._now(session))
             return job
@@ -277,26 +271,18 @@ class Queue:
                 if not (self.files.exists(stored.path) and self.files.exists(stored.thumb_path)):
                     continue  # a sweep took it for an orphan in this very moment
                 now = self._now(session)
-                image = Image(
-                    id=f"{job.id}-{index}",
-                    job_id=job.id,
-                    index=index,
-                    sha256=stored.sha256,
-                    path=stored.path,
-                    thumb_path=stored.thumb_path,
-                    width=stored.width,
-                    height=stored.height,
-                    num_bytes=stored.num_bytes,
-                    details=dict(details),
-                    created_at=now,
-                )
+                image = found_image(job, index, stored, details, now)
                 session.add(image)
                 states.tell(session, job, "image", now, {"index": index, "image_id": image.id})
                 return image
         raise StorageError(f"{stored.path} was written at {self.files.url} three times and is not there.")
 
-    def finish(self, claim: Claimed) -> None:
+    def finish(self, claim: Claimed, result: Mapping[str, Any] | None = None) -> None:
         """End a job whose pictures are all committed.
+
+        Args:
+            claim: of the job.
+            result: of one that paints nothing.
 
         Raises:
             LeaseLostError: the job is no longer the worker's.
@@ -305,6 +291,7 @@ class Queue:
             job = states.mine(session, claim)
             count = session.scalar(select(func.count()).where(Image.job_id == job.id))
             assert count == job.num_images, f"{count} of {job.num_images} pictures of job {job.id} are there"
+            job.result = None if result is None else dict(result)
             states.end(session, job, "done", self._now(session))
 
     def fail(self, claim: Claimed, code: str, sentence: str, *, retry: bool = False) -> None:

@@ -9,15 +9,15 @@ Every move writes the event that tells of it.
 """
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, or_, select
+from sqlalchemy import ColumnElement, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from pictura.core.errors import LeaseLostError
-from pictura.jobs.values import Claimed
-from pictura.store.tables import Event, EventKind, Image, Job, State
+from pictura.jobs.values import Claimed, JobRequest
+from pictura.store.tables import Event, EventKind, Image, Job, State, new_id
 
 LONGEST_LEASE_S = 600.0
 
@@ -27,6 +27,40 @@ def tell(
 ) -> None:
     """Write an event."""
     session.add(Event(job_id=job.id, kind=kind, payload=dict(payload or {}), at=now))
+
+
+def accept(session: Session, requests: Sequence[JobRequest], now: float, **of_all: Any) -> list[Job]:
+    """New jobs at the end of the line.
+
+    Args:
+        session: that writes.
+        requests: in the order in which they shall run.
+        now: seconds since 1970.
+        of_all: columns that have the same value in every row.
+    """
+    last, jobs = session.scalar(select(func.max(Job.id))) or "", list[Job]()
+    first = (session.scalar(select(func.max(Job.number))) or 0) + 1
+    for part, request in enumerate(requests):
+        last = new_id(after=last)
+        jobs.append(
+            Job(
+                id=last,
+                kind=request.kind,
+                request=dict(request.request),
+                num_images=request.num_images,
+                parent_id=request.parent_id,
+                source_image_id=request.source_image_id,
+                part=part,
+                created_at=now,
+                **of_all,
+            )
+        )
+        jobs[-1].number = first + part
+    session.add_all(jobs)
+    session.flush()
+    for job in jobs:
+        tell(session, job, "queued", now, {"attempt": 0})
+    return jobs
 
 
 def lease(session: Session, job: Job, worker: str, lease_s: float, now: float) -> Claimed:

@@ -17,6 +17,10 @@ class JobRequest:
     kind: str = "imagine"
     parent_id: str | None = None
     """The job that it goes on from."""
+    source_image_id: str | None = None
+    """The picture of the studio that it goes on from."""
+    uploads: Mapping[str, bytes] = field(default_factory=dict)
+    """PNG files that it begins with, by name; see `jobs.sources`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

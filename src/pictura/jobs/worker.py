@@ -2,7 +2,8 @@
 
 A job's `request` is what `engine.Request` takes: `prompt`, `model`, `choices` (with the seed), `strength`,
 `num_previews`, `metadata` (false: the file shall not say how it was painted); and, where painting begins with
-a picture, `image` and `mask` as PNG in base64.
+pictures, `pictures` (`jobs.sources`). `action` is what shall be done with these (`pictura.actions`), and
+`painter` the model that does it, where it is not the picture's. Jobs of `jobs.talking` paint nothing.
 Between any two steps the worker looks whether a job was cancelled or is no longer its own. Pictures are
 committed as they come; a job that another worker began goes on where that one's pictures end.
 """
@@ -14,7 +15,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -22,10 +23,14 @@ from typing import Any
 from PIL import Image
 from sqlalchemy import select
 
+from pictura.actions.enlarging import Enlarged
+from pictura.actions.making import work
 from pictura.core.errors import DatabaseError, LeaseLostError, PicturaError, StorageError
 from pictura.engine.engine import Engine, Event, Request
 from pictura.engine.models import WarmModels
+from pictura.jobs import sources
 from pictura.jobs.queue import Queue
+from pictura.jobs.talking import TALKS, answer
 from pictura.jobs.values import Claimed
 from pictura.store import tables
 from pictura.store.metadata import on_white
@@ -43,6 +48,8 @@ RECOVER_S = 5.0
 REST_S = 2.0
 """After a disk or database that does not work."""
 NUM_PREVIEWS = 2
+SOURCES = ("image", "mask")
+"""Pictures that painting takes as they are."""
 _PREVIEW_QUALITY = 70
 
 
@@ -124,13 +131,19 @@ class Worker:
             self._running[job.id] = _Running(claim=claim)
             log.info("job %s: begun, attempt %d", job.id, job.attempt)
             try:
-                if len(claim.committed) < job.num_images:
-                    request = _request(claim)
+                if job.kind in TALKS:
+                    pictures = sources.opened(self._queue.files, job.request)
+                    self._done(job.id, answer(self._queue.database, job, pictures))
+                elif len(claim.committed) < job.num_images:
+                    request = _request(claim, sources.opened(self._queue.files, job.request))
                     self._engine.add(request)
                     painter = self._models.painter(request.model, request.strength)
-                    self._running[job.id].notices = painter.notices(request.prompt)
+                    if not isinstance(request.work, Enlarged):
+                        self._running[job.id].notices = painter.notices(request.prompt)
                 else:
                     self._done(job.id)
+            except StorageError:  # what the job begins with cannot be read now; `run` rests
+                raise
             except PicturaError as error:
                 self._failed(job.id, error)
 
@@ -165,13 +178,14 @@ class Worker:
             self._drop(event.id)
 
     def _commit(self, running: _Running, index: int, picture: Picture) -> None:
-        details = {**picture.metadata(), "notices": [*running.notices, *picture.notices]}
-        data = picture.to_bytes(told=running.claim.job.request.get("metadata", True))
+        job = running.claim.job
+        details = {**picture.metadata(), "notices": [*running.notices, *picture.notices], **_origin(job)}
+        data = picture.to_bytes(told=job.request.get("metadata", True))
         self._queue.commit_image(running.claim, index, data, details)
         running.previews.pop(str(index), None)
 
-    def _done(self, job_id: str) -> None:
-        self._queue.finish(self._running.pop(job_id).claim)
+    def _done(self, job_id: str, result: Mapping[str, Any] | None = None) -> None:
+        self._queue.finish(self._running.pop(job_id).claim, result)
         log.info("job %s: done", job_id)
 
     def _failed(self, job_id: str, error: Exception) -> None:
@@ -211,27 +225,32 @@ class Worker:
                 log.error("job %s: cannot be given back: %s", job_id, error)
 
 
-def _request(claim: Claimed) -> Request:
+def _request(claim: Claimed, pictures: Mapping[str, Image.Image]) -> Request:
     job, asked = claim.job, claim.job.request
-    pictures = {name: _picture(asked[name]) for name in ("image", "mask") if name in asked}
-    choices: Any = {**asked["choices"], **pictures}
+    action, choices = asked.get("action"), dict(asked["choices"])
+    if action is None:
+        choices |= {name: pictures[name] for name in SOURCES if name in pictures}
     return Request(
         id=job.id,
         prompt=asked["prompt"],
-        model=asked["model"],
+        model=asked.get("painter", asked["model"]),
         choices=choices,
         strength=asked.get("strength", 100.0),
         lane=job.lane,
         num_previews=asked.get("num_previews", NUM_PREVIEWS),
         have=claim.committed,
+        work=None if action is None else work(action, pictures),
     )
 
 
-def _picture(text: str) -> Image.Image:
-    """A picture that a request carries: PNG in base64."""
-    image = Image.open(io.BytesIO(base64.b64decode(text)), formats=("PNG",))
-    image.load()
-    return image
+def _origin(job: tables.Job) -> dict[str, Any]:
+    """What the details of a picture say of the action, the job and the pictures that it goes on from."""
+    action = job.request.get("action") or {}
+    if job.parent_id is None and not action:
+        return {}
+    numbers = {name: value for name, value in action.items() if name not in ("said", "of", "parent_id")}
+    told = {**numbers, "action": job.kind if job.kind != "imagine" else action["action"]}
+    return {"origin": {**told, "parent_id": job.parent_id, "source_image_ids": action.get("of", [])}}
 
 
 def _jpeg(image: Image.Image) -> str:

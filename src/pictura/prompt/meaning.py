@@ -5,6 +5,7 @@
     --draft     half the steps, but at least 4, and half the side
     --stylize   strength: how much of what the model learnt on top of its base, 100 = as it learnt
     --raw       0.3 of that strength
+    --iw        how much a picture beside the prompt weighs; whoever brings the picture asks for it
     --seed, --chaos, --weird, --tile, --stop, weights and --no go by these names (`sample.request.Choices`)
 
 What a model's way of painting does not have is refused by the name that a person typed.
@@ -123,6 +124,11 @@ def merged(
             than one job.
     """
     asked = choices(prompt, model)
+    if prompt.parameters.iw is not None:
+        raise ConfigError(
+            f"--iw {prompt.parameters.iw:g} weighs a picture that is sent to the studio with the prompt; "
+            "here give image and noise_level."
+        )
     for name in asked:
         if chosen.get(name) is not None:
             typed = _TYPED.get(name, f"--{name}")

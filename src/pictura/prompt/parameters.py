@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from pictura.core.errors import ConfigError
-from pictura.prompt.values import Flag, Kind, Name, OneOf, Ratio, Whole
+from pictura.prompt.values import Between, Flag, Kind, Name, OneOf, Ratio, Whole
 
 MAX_SEED = 2**32 - 1
 MAX_REPEAT = 40
+MAX_IW = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Parameter:
 PARAMETERS: tuple[Parameter, ...] = (
     Parameter("ar", Ratio(10_000), ("aspect",), "aspect"),
     Parameter("chaos", Whole(0, 100), ("c",)),
+    Parameter("iw", Between(0.0, MAX_IW)),
     Parameter("seed", Whole(0, MAX_SEED)),
     Parameter("stylize", Whole(0, 1000), ("s",)),
     Parameter("weird", Whole(0, 3000), ("w",)),
@@ -56,7 +58,7 @@ _LATER = "Pictura does not have it yet"
 _LANE = "how a job waits is chosen where it is sent, not in its prompt"
 ABSENT: Mapping[str, str] = MappingProxyType(
     {
-        **dict.fromkeys(("iw", "sref", "sw", "sv", "cref", "cw", "oref", "ow", "dref", "dw", "edit"), _LATER),
+        **dict.fromkeys(("sref", "sw", "sv", "cref", "cw", "oref", "ow", "dref", "dw", "edit"), _LATER),
         **dict.fromkeys(("p", "profile", "exp", "hd", "niji", "style"), _LATER),
         **dict.fromkeys(("video", "motion", "loop", "end", "bs"), "Pictura paints no videos"),
         **dict.fromkeys(("fast", "relax", "turbo"), _LANE),
@@ -76,6 +78,8 @@ class Parameters:
     aspect: tuple[int, int] | None = None
     """Width to height."""
     chaos: int | None = None
+    iw: float | None = None
+    """How much a picture that comes with the prompt weighs."""
     seed: int | None = None
     stylize: int | None = None
     weird: int | None = None

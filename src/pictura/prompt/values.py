@@ -63,6 +63,33 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
+class Between:
+    """A decimal number of a range, both ends included."""
+
+    low: float
+    high: float
+
+    @property
+    def expected(self) -> str:
+        """The range."""
+        return f"expected a number from {number(self.low)} to {number(self.high)}"
+
+    def read(self, text: str) -> float | None:
+        """``.5`` and ``0.5`` are the same."""
+        if len(text) > MAX_DIGITS or not _NUMBER.fullmatch(text):
+            return None
+        return float(text) if self.allows(float(text)) else None
+
+    def allows(self, value: Any) -> bool:
+        """Whether it is in the range."""
+        return type(value) is float and self.low <= value <= self.high
+
+    def show(self, value: float) -> str:
+        """As short as it goes."""
+        return number(value)
+
+
+@dataclass(frozen=True, slots=True)
 class OneOf:
     """One of some numbers."""
 

@@ -46,21 +46,23 @@ class Posterior:
         return (mean / (1 + math.pi / 8 * std**2).sqrt()).sigmoid()
 
 
-def fit(differences: Tensor, wins: Tensor, *, precision: float) -> Posterior:
+def fit(differences: Tensor, wins: Tensor, *, precision: float, weights: Tensor | None = None) -> Posterior:
     """Fit weights under a Gaussian prior.
 
     Args:
         differences: (N, F) features of the first minus those of the second.
         wins: (N,) 1 where the first was preferred, 0 the second, 0.5 for a tie.
         precision: of the prior, 1 / variance of a weight.
+        weights: (N,) how much each pair counts; None is 1 for all.
     """
     x_NF, y_N = differences.double(), wins.double()
+    c_N = torch.ones_like(y_N) if weights is None else weights.double()
     prior_FF = precision * torch.eye(x_NF.shape[1], dtype=torch.float64, device=x_NF.device)
     w_F = torch.zeros_like(x_NF[0]) if len(x_NF) else prior_FF.new_zeros(len(prior_FF))
     for _ in range(_STEPS):  # Newton's method; the loss is convex
         p_N = (x_NF @ w_F).sigmoid()
-        slope_F = x_NF.T @ (p_N - y_N) + precision * w_F
-        hessian_FF = (x_NF * (p_N * (1 - p_N))[:, None]).T @ x_NF + prior_FF
+        slope_F = x_NF.T @ (c_N * (p_N - y_N)) + precision * w_F
+        hessian_FF = (x_NF * (c_N * p_N * (1 - p_N))[:, None]).T @ x_NF + prior_FF
         step_F = torch.linalg.solve(hessian_FF, slope_F)
         w_F = w_F - step_F / max(1.0, float(step_F.abs().max()) / 5)
         if float(step_F.abs().max()) < 1e-10:
@@ -68,7 +70,14 @@ def fit(differences: Tensor, wins: Tensor, *, precision: float) -> Posterior:
     return Posterior(w_F, torch.linalg.inv(hessian_FF))
 
 
-def held_out(differences: Tensor, wins: Tensor, *, precision: float, groups: Sequence[int]) -> Tensor:
+def held_out(
+    differences: Tensor,
+    wins: Tensor,
+    *,
+    precision: float,
+    groups: Sequence[int],
+    weights: Tensor | None = None,
+) -> Tensor:
     """The probability (N,) of each pair by a fit that did not see it, nor any pair of its group.
 
     Args:
@@ -76,16 +85,21 @@ def held_out(differences: Tensor, wins: Tensor, *, precision: float, groups: Seq
         wins: (N,).
         precision: of the prior.
         groups: N numbers; pairs that share pictures or a prompt share one.
+        weights: (N,) how much each pair counts; None is 1 for all.
     """
     fold_N = torch.tensor([group % FOLDS for group in groups])
     said_N = torch.full((len(wins),), 0.5, dtype=torch.float64)
     for fold in range(FOLDS):
         out_N = fold_N == fold
-        said_N[out_N] = fit(differences[~out_N], wins[~out_N], precision=precision).wins(differences[out_N])
+        counts = None if weights is None else weights[~out_N]
+        learnt = fit(differences[~out_N], wins[~out_N], precision=precision, weights=counts)
+        said_N[out_N] = learnt.wins(differences[out_N])
     return said_N
 
 
-def best_precision(differences: Tensor, wins: Tensor, groups: Sequence[int]) -> float:
+def best_precision(
+    differences: Tensor, wins: Tensor, groups: Sequence[int], weights: Tensor | None = None
+) -> float:
     """The precision of `PRECISIONS` under which pairs that were left out are likeliest.
 
     Raises:
@@ -95,8 +109,9 @@ def best_precision(differences: Tensor, wins: Tensor, groups: Sequence[int]) -> 
         raise DataError(f"Preferences need pairs of at least {FOLDS} prompts; got {len(set(groups))}.")
 
     def surprise(precision: float) -> float:
-        said_N = held_out(differences, wins, precision=precision, groups=groups)
-        return float(F_.binary_cross_entropy(said_N, wins.double()))
+        said_N = held_out(differences, wins, precision=precision, groups=groups, weights=weights)
+        counts = None if weights is None else weights.double()
+        return float(F_.binary_cross_entropy(said_N, wins.double(), weight=counts))
 
     return min(PRECISIONS, key=surprise)
 

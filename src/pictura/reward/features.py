@@ -1,4 +1,4 @@
-"""What can be said of a picture by arithmetic: nine numbers that people's taste may hang on.
+"""What can be said of a picture by arithmetic: eleven numbers that people's taste may hang on.
 
 Letters B pictures.
 Units   pictures in [0, 1] on light grey; differences are between neighbouring pixels.
@@ -19,6 +19,8 @@ NAMES = (
     "edges",
     "texture",
     "seams",
+    "temperature",
+    "tint",
 )
 _GRID = 8
 """Pixels of a latent cell of the usual autoencoder, whose borders may show."""
@@ -32,7 +34,7 @@ def hand_features(images: Tensor) -> Tensor:
         images: (B, 3, H, W), H and W above 8.
 
     Returns:
-        (B, 9) in the order of `NAMES`; differentiable.
+        (B, 11) in the order of `NAMES`; differentiable.
             brightness: mean of the grey picture. contrast: its standard deviation.
             saturation: mean distance of the strongest from the weakest colour.
             colourfulness: spread of red against green and of yellow against blue.
@@ -41,6 +43,7 @@ def hand_features(images: Tensor) -> Tensor:
             edges: mean squared difference over the mean one: large where few differences are large.
             texture: mean difference of differences.
             seams: how much larger differences are across the borders of cells of 8 pixels.
+            temperature, tint: the two sides of white balance, red less blue and green less both, on the mean.
     """
     red, green, blue = images.unbind(dim=1)
     grey = 0.299 * red + 0.587 * green + 0.114 * blue
@@ -60,6 +63,8 @@ def hand_features(images: Tensor) -> Tensor:
             squares / (steps + _TINY),
             (bends[0] + bends[1]) / 2,
             (_seams(across, 2) + _seams(down, 1)) / (steps + _TINY),
+            (red - blue).mean(dim=(1, 2)),
+            (green - (red + blue) / 2).mean(dim=(1, 2)),
         ],
         dim=1,
     )

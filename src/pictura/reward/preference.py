@@ -3,7 +3,7 @@
 Source  Bradley-Terry under a Gaussian (`bradley_terry.py`) on frozen features. The reward is a lower
         confidence bound, mean - doubt x std, cut to the range of the pictures that people saw: beyond them
         nothing is known, so nothing is to be gained there.
-Letters B pictures, D width of the CLIP, R raw features (2 D + 9), F features.
+Letters B pictures, D width of the CLIP, R raw features (2 D + 11), F features.
 Units   logits; 0 is the mean of the rated pictures.
 """
 
@@ -13,14 +13,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from pictura.core.errors import ConfigError, ModelError
 from pictura.core.types import Prompt
+from pictura.encode.clip.config import SIZE
 from pictura.encode.clip.model import Clip
 from pictura.encode.tokenizer import Tokenizer
 from pictura.reward.bradley_terry import Posterior
 from pictura.reward.clip import embed_images, embed_text, open_clip
-from pictura.reward.features import hand_features
+from pictura.reward.features import NAMES, hand_features
 from pictura.reward.types import Scores
 from pictura.store.models import resolve
 from pictura.store.weights import read_weights
@@ -75,11 +77,9 @@ class Preference:
         self.value_range = (taste.low, taste.high)
 
     def __call__(self, images: Tensor, prompts: Sequence[Prompt]) -> Scores:
-        """Score B pictures, see `Reward`.
-
-        Raises:
-            SizeError: pictures of another size than 64 x 64.
-        """
+        """Score B pictures, see `Reward`; those of other sizes are seen at 64 x 64."""
+        if images.shape[2:] != (SIZE, SIZE):
+            images = F.interpolate(images, size=(SIZE, SIZE), mode="area")
         raw = raw_features(self._clip, self._tokenizer, images, [prompt.text for prompt in prompts])
         mean, std = self._taste.score(raw)
         total = (mean - self._doubt * std).clamp(self._taste.low, self._taste.high)
@@ -87,7 +87,7 @@ class Preference:
 
 
 def raw_features(clip: Clip, tokenizer: Tokenizer, images: Tensor, texts: Sequence[str]) -> Tensor:
-    """What a preference is made of, (B, 2 D + 9) float64: the picture's vector, its product with the
+    """What a preference is made of, (B, 2 D + 11) float64: the picture's vector, its product with the
     sentence's, and `hand_features`. The sentence's alone is the same for both pictures of a pair.
     """
     known = list(dict.fromkeys(texts))
@@ -108,6 +108,11 @@ def open_preference(settings: PreferenceSettings, device: str) -> Preference:
     table = model.manifest.get("preference")
     if table is None:
         raise ModelError(f"{model.path} holds no preference. Name a folder that `learn_preference` wrote.")
+    if table.get("hand") != list(NAMES):
+        raise ModelError(
+            f"{model.name!r} was learnt from other features than this Pictura has. "
+            "Learn it again from its pairs."
+        )
     accuracy = float(model.metrics["accuracy"])
     if accuracy < settings.min_accuracy:
         raise ConfigError(

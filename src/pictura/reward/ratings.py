@@ -145,12 +145,30 @@ def learn_preference(
         for side in ("better", "worse")
     )
     learnt = taste_from(better, worse, pairs, dims=dims)
-    _write(folder, learnt, name=name, clip=clip)
+    write_preference(folder, learnt, name=name, clip=clip)
     return learnt
 
 
-def taste_from(better: Tensor, worse: Tensor, pairs: Sequence[Pair], *, dims: int = 32) -> Learnt:
-    """Learn a taste from raw features (N, R) of the better and the worse pictures."""
+def taste_from(
+    better: Tensor,
+    worse: Tensor,
+    pairs: Sequence[Pair],
+    *,
+    dims: int = 32,
+    weights: Tensor | None = None,
+) -> Learnt:
+    """Learn a taste.
+
+    Args:
+        better: (N, R) raw features of the better pictures.
+        worse: (N, R) of the worse.
+        pairs: N; only their prompts and ties are looked at.
+        dims: as for `learn_preference`.
+        weights: (N,) how much each pair counts; None is 1 for all.
+
+    Raises:
+        DataError: too few prompts.
+    """
     texts = list(dict.fromkeys(pair.prompt for pair in pairs))
     groups = [texts.index(pair.prompt) for pair in pairs]
     wins = torch.tensor([0.5 if pair.tie else 1.0 for pair in pairs])
@@ -161,9 +179,9 @@ def taste_from(better: Tensor, worse: Tensor, pairs: Sequence[Pair], *, dims: in
     seen = torch.cat([better, worse])
     centre, project = seen.mean(dim=0), _projection(seen, dims)
     differences = (first - second) @ project
-    precision = best_precision(differences, wins, groups)
-    said = held_out(differences, wins, precision=precision, groups=groups)
-    posterior = fit(differences, wins, precision=precision)
+    precision = best_precision(differences, wins, groups, weights)
+    said = held_out(differences, wins, precision=precision, groups=groups, weights=weights)
+    posterior = fit(differences, wins, precision=precision, weights=weights)
     scores, _ = posterior.score((seen - centre) @ project)
     right, half = accuracy(said, wins)
     return Learnt(
@@ -193,7 +211,18 @@ def _projection(seen: Tensor, dims: int) -> Tensor:
     return project * scale[:, None]
 
 
-def _write(folder: Path, learnt: Learnt, *, name: str, clip: str) -> None:
+def write_preference(folder: Path, learnt: Learnt, *, name: str, clip: str) -> None:
+    """Write a taste as a model folder that the reward opens.
+
+    Args:
+        folder: of the part; it appears when all is written.
+        learnt: the taste and its metrics.
+        name: of the part.
+        clip: name or folder of the CLIP whose features it takes.
+
+    Raises:
+        StorageError: the disk is full or cannot be written.
+    """
     taste = learnt.taste
     arrays = {
         "centre": taste.centre,
@@ -212,7 +241,13 @@ def _write(folder: Path, learnt: Learnt, *, name: str, clip: str) -> None:
         "metrics": dict(learnt.metrics),
         "max_tokens": 0,
         "graphs": {},
-        "preference": {"clip": clip, "clip_hash": resolve(clip).hash, "low": taste.low, "high": taste.high},
+        "preference": {
+            "clip": clip,
+            "clip_hash": resolve(clip).hash,
+            "hand": list(NAMES),
+            "low": taste.low,
+            "high": taste.high,
+        },
     }
     with atomic_folder(folder) as tmp:
         (tmp / WEIGHTS).write_bytes(save({key: value.float().contiguous() for key, value in arrays.items()}))

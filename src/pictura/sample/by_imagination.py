@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pictura.core.types import ImaginationBackend
 from pictura.sample.calls import Asked, Call, Painted, Way
+from pictura.sample.embeddings import slerp
 from pictura.sample.imagining import Imagining
 from pictura.sample.request import refuse_foreign
 from pictura.store.models import BY_IMAGINATION, ModelInfo
@@ -33,14 +34,28 @@ def by_imagination(
     """
     if asked.settings["solver"] != BY_IMAGINATION:
         refuse_foreign(model, {"solver": asked.settings["solver"]})
-    way = Imagining(model, backend, seed=asked.seed, numbers=asked.numbers, settings=asked.settings)
+    seen, num = asked.seen, len(asked.numbers)
+    way = Imagining(
+        model,
+        backend,
+        seed=asked.seed,
+        numbers=asked.numbers,
+        settings=asked.settings,
+        imagines=seen is None or seen.share < 1,
+    )
     text = yield Call("encode_text", (read(asked.prompt),))
 
     # 1. How would a CLIP see such pictures? Of two vectors for each, the one nearer to the text is kept.
-    z_BD = yield from way.imagine(text)
+    # Where it has seen a picture, the vector is between the two, or that of the picture alone.
+    told = seen is None or seen.share < 1
+    if told:
+        z_BD = yield from way.imagine(text)
+    if seen:
+        seen_BD = backend.asarray(np.repeat(seen.vector, num, axis=0))
+        z_BD = slerp(z_BD, seen_BD, seen.share) if told else seen_BD
 
     # 2. Small pictures that it would see so.
-    low_BChw = yield from way.paint(way.noise(), z_BD, text, told=True)
+    low_BChw = yield from way.paint(way.noise(), z_BD, text, told=told)
 
     # 3. Large ones.
     high_BCHW = yield from way.enlarge(low_BChw)

@@ -47,6 +47,15 @@ OnStep = Callable[[int, int], None]
 """Called with (network steps done, network steps in all), over all pictures."""
 
 
+class Seen(NamedTuple):
+    """What a CLIP sees in given pictures, for painters by imagination."""
+
+    vector: NDArray[np.float32]
+    """(1, D) of length 1."""
+    share: float
+    """Of the way from the vector that the prior imagines to this one; 1 needs no prior."""
+
+
 class Asked(NamedTuple):
     """What is to be painted."""
 
@@ -57,6 +66,7 @@ class Asked(NamedTuple):
     settings: Mapping[str, Any]
     given: Given | None = None
     """A picture to begin with."""
+    seen: Seen | None = None
 
 
 class Painted(NamedTuple):

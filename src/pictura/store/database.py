@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select, text
 from sqlalchemy import exc as sql
 from sqlalchemy.orm import Session
 
@@ -50,7 +50,8 @@ class Database:
         self.on_sqlite = self.url.drivername == "sqlite"
         self._in_turn = threading.Lock()  # threads of one process need not poll for the file's lock
         self._reader = _make_engine(self.url)
-        self._writer = self._reader.execution_options(pictura_writes=True)
+        self._writer = self._reader.execution_options(pictura_writes="FULL")
+        self._unsynced = self._reader.execution_options(pictura_writes="NORMAL")
 
     @classmethod
     def open(cls, url: str | None = None) -> "Database":
@@ -78,16 +79,20 @@ class Database:
             yield session
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[Session]:
+    def write(self, *, synced: bool = True) -> Iterator[Session]:
         """A session in which nobody else writes. What it wrote is on the disk when the block ends.
 
         An error in the block takes all of it back. What was loaded stays readable afterwards.
+
+        Args:
+            synced: False does not wait for the disk: if the machine stops, the newest of such blocks may be
+                lost, whole. For what may be lost.
 
         Raises:
             DatabaseError: the database is not there, does not answer, or another writer takes over 30 s.
             StorageError: its disk is full.
         """
-        with self._alone() as connection, Session(connection, expire_on_commit=False) as session:
+        with self._alone(synced) as connection, Session(connection, expire_on_commit=False) as session:
             yield session
             session.flush()
 
@@ -131,11 +136,14 @@ class Database:
             ) from error
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[Connection]:
+    def _alone(self, synced: bool = True) -> Iterator[Connection]:
         """A connection in a transaction that nobody else writes beside."""
-        with self._explained(), self._turn(), self._writer.begin() as connection:
+        writer = self._writer if synced else self._unsynced
+        with self._explained(), self._turn(), writer.begin() as connection:
             if not self.on_sqlite:
                 connection.execute(select(func.pg_advisory_xact_lock(_WRITER)))
+                if not synced:
+                    connection.execute(text("SET LOCAL synchronous_commit = off"))
             yield connection
 
     @contextlib.contextmanager
@@ -168,9 +176,9 @@ def _default_file() -> Path:
     return home() / "studio" / "studio.db"
 
 
-def _read_url(text: str) -> URL:
+def _read_url(given: str) -> URL:
     try:
-        url = make_url(text)
+        url = make_url(given)
     except sql.ArgumentError:
         url = None
     if url is not None and url.drivername == "sqlite" and url.database not in (None, "", ":memory:"):
@@ -179,7 +187,7 @@ def _read_url(text: str) -> URL:
         return url.set(drivername="postgresql+psycopg")
     raise ConfigError(
         "A database is named as sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME; "
-        f"got {url.render_as_string(hide_password=True) if url is not None else text!r}."
+        f"got {url.render_as_string(hide_password=True) if url is not None else given!r}."
     )
 
 
@@ -208,6 +216,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: object) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     writes = connection.get_execution_options().get("pictura_writes")
+    if writes:
+        connection.exec_driver_sql(f"PRAGMA synchronous={writes}")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

@@ -26,8 +26,11 @@ from pictura.store.models import home
 
 THUMB_SIZE_PX = 384
 """The longer side of a thumbnail, at most."""
+_PNG = b"\x89PNG"
 _SUFFIXES = {"PNG": "png", "WEBP": "webp", "JPEG": "jpg"}
-_PATH = re.compile(r"(thumbs/)?[0-9a-f]{2}/(?P<sha256>[0-9a-f]{64})\.(png|webp|jpg)")
+UPLOADS = "uploads/"
+"""Begins the paths of pictures that were sent, not painted."""
+_PATH = re.compile(rf"(thumbs/|{UPLOADS})?[0-9a-f]{{2}}/(?P<sha256>[0-9a-f]{{64}})\.(png|webp|jpg)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,6 +95,24 @@ class Files:
             height=height,
             num_bytes=len(data),
         )
+
+    def put_upload(self, data: bytes) -> str:
+        """Store a picture that was sent, without a thumbnail; like `put_picture` otherwise.
+
+        Args:
+            data: a PNG file that the studio itself wrote, from what came.
+
+        Returns:
+            Its path.
+
+        Raises:
+            StorageError: the place is full or cannot be written.
+        """
+        assert data.startswith(_PNG)
+        sha256 = hashlib.sha256(data).hexdigest()
+        path = f"{UPLOADS}{sha256[:2]}/{sha256}.png"
+        self._put(path, data)
+        return path
 
     def read(self, path: str) -> bytes:
         """The bytes of a file that a row names.

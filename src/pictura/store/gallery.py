@@ -1,19 +1,22 @@
 """Pictures taken away: at once from sight, later from the disk, and never one that a row still names."""
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from pictura.core.errors import NotFoundError
 from pictura.store.database import Database
-from pictura.store.files import Files
-from pictura.store.tables import Image, Job
+from pictura.store.files import UPLOADS, Files
+from pictura.store.tables import Image, Job, JobPicture
 
 GRACE_S = 3600.0
 """How long a file may lie without a row: its writer may still be about to commit it."""
 KEEP_DELETED_S = 30 * 86400.0
+KEEP_USED_S = 30 * 86400.0
+"""How long pictures that a job began with are kept after its end, so that it can be done again."""
 _BATCH = 500
 
 
@@ -57,9 +60,14 @@ def restore_image(database: Database, image_id: str, user_id: str | None) -> Ima
 
 
 def sweep(
-    database: Database, files: Files, *, grace_s: float = GRACE_S, keep_deleted_s: float = KEEP_DELETED_S
+    database: Database,
+    files: Files,
+    *,
+    grace_s: float = GRACE_S,
+    keep_deleted_s: float = KEEP_DELETED_S,
+    keep_used_s: float = KEEP_USED_S,
 ) -> Swept:
-    """Forget pictures that were deleted long ago, then remove files that no row names.
+    """Forget pictures deleted long ago and what old jobs began with, then remove files that no row names.
 
     It may run beside everything else: a row is only committed where its file is there (`jobs.queue`),
     and a file is only removed in a transaction that saw no row.
@@ -69,10 +77,15 @@ def sweep(
         files: to clear.
         grace_s: younger files stay.
         keep_deleted_s: pictures that were deleted more recently stay.
+        keep_used_s: so do pictures that jobs began with which ended more recently, or have not.
     """
     with database.write() as session:
-        old = Image.deleted_at < database.now(session) - keep_deleted_s
-        gone = session.scalars(delete(Image).where(old).returning(Image.id)).all()
+        now = database.now(session)
+        gone = session.scalars(
+            delete(Image).where(Image.deleted_at < now - keep_deleted_s).returning(Image.id)
+        ).all()
+        over = select(Job.id).where(Job.finished_at < now - keep_used_s)
+        session.execute(delete(JobPicture).where(JobPicture.job_id.in_(over)))
     removed = 0
     paths = files.paths()
     while batch := dict(itertools.islice(paths, _BATCH)):
@@ -80,20 +93,28 @@ def sweep(
     return Swept(num_images=len(gone), num_files=removed)
 
 
-def _remove_orphans(database: Database, files: Files, hashes: dict[str, str], grace_s: float) -> int:
+def _remove_orphans(database: Database, files: Files, hashes: Mapping[str, str], grace_s: float) -> int:
     with database.read() as session:
-        named = set(session.scalars(select(Image.sha256).where(Image.sha256.in_(set(hashes.values())))))
+        named = _named(session, hashes)
     removed = 0
     for path, sha256 in hashes.items():
-        if sha256 in named or files.age_s(path) < grace_s:
+        if path in named or files.age_s(path) < grace_s:
             continue
         with database.write() as session:
-            if session.scalar(select(exists().where(Image.sha256 == sha256))):
+            if _named(session, {path: sha256}):
                 continue
             if files.age_s(path) >= grace_s:  # nobody wrote it again meanwhile
                 files.remove(path)
                 removed += 1
     return removed
+
+
+def _named(session: Session, hashes: Mapping[str, str]) -> set[str]:
+    """The paths among them that a row names: one of a picture, or of a job that begins with it."""
+    painted = {path: sha256 for path, sha256 in hashes.items() if not path.startswith(UPLOADS)}
+    of_images = set(session.scalars(select(Image.sha256).where(Image.sha256.in_(set(painted.values())))))
+    of_jobs = set(session.scalars(select(JobPicture.path).where(JobPicture.path.in_(set(hashes)))))
+    return {path for path, sha256 in painted.items() if sha256 in of_images} | of_jobs
 
 
 def _image_of(session: Session, image_id: str, user_id: str | None) -> Image:

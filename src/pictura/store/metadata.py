@@ -1,7 +1,8 @@
 """What a picture file says about how it was painted: written into it, and read back.
 
 PNG carries a text chunk ``parameters``, as other programs write and read it (the form of A1111's web
-UI), and ``pictura``, a JSON object. JPEG and WebP carry the JSON as their EXIF description.
+UI), and ``pictura``, a JSON object. JPEG and WebP carry the JSON as their EXIF description. All carry XMP
+with IPTC's digital source type, by which other programs know that a machine painted it.
 """
 
 import json
@@ -16,6 +17,13 @@ from pictura.store.models import AUTOREGRESSIVE, BY_IMAGINATION
 
 FORMATS = {"png": "PNG", "webp": "WEBP", "jpeg": "JPEG"}
 KEY = "pictura"
+_SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+_XMP = (
+    '<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
+    'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
+    'Iptc4xmpExt:DigitalSourceType="{}"/></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
+)
 CHOICE = ("candidates", "scored_by", "score")
 """Settings of a picture that was chosen among many: they tell how, and change no pixel."""
 _FIELDS = {"prompt": str, "seed": int, "index": int, "settings": dict, "model": str, "model_hash": str}
@@ -27,6 +35,7 @@ def save_picture(
     metadata: Mapping[str, Any],
     *,
     format: str = "png",  # noqa: A002
+    quality: int | None = None,
 ) -> None:
     """Write a picture that says how it was painted. Equal pictures make equal files.
 
@@ -34,26 +43,41 @@ def save_picture(
         image: RGB or RGBA with straight alpha; JPEG, which has no alpha, shows it on white.
         path: of the file, wrapped in `atomic_file`; or an open one.
         metadata: prompt, seed, index, settings, model, model_hash, version.
-        format: ``png``, ``webp`` (lossless) or ``jpeg``.
+        format: ``png``, ``webp`` or ``jpeg``.
+        quality: of a WebP or JPEG, 0 to 100; None is the best (WebP: lossless).
 
     Raises:
         ConfigError: another format.
     """
     if format not in FORMATS:
         raise ConfigError(f"Pictures are saved as {', '.join(FORMATS)}; got {format!r}.")
-    text = json.dumps(metadata)
+    text, xmp = json.dumps(metadata), _XMP.format(source_type(metadata))
     if format == "png":
         chunks = PngImagePlugin.PngInfo()
         chunks.add_itxt("parameters", a1111_parameters(metadata))
         chunks.add_itxt(KEY, text)
+        chunks.add_itxt("XML:com.adobe.xmp", xmp)
         image.save(path, "PNG", pnginfo=chunks)
         return
     exif = Image.Exif()
     exif[ExifTags.Base.ImageDescription] = text
+    more: dict[str, Any] = {"exif": exif, "xmp": xmp.encode()}
     if format == "webp":
-        image.save(path, "WEBP", exif=exif, lossless=True, exact=True)
+        lossy = {"lossless": True, "exact": True} if quality is None else {"quality": quality}
+        image.save(path, "WEBP", **more, **lossy)
     else:
-        on_white(image).save(path, "JPEG", exif=exif, quality=95, subsampling=0)
+        fine = {"quality": 95, "subsampling": 0} if quality is None else {"quality": max(1, quality)}
+        on_white(image).save(path, "JPEG", **more, **fine)
+
+
+def source_type(metadata: Mapping[str, Any]) -> str:
+    """IPTC's word for how a picture came to be: by a trained model alone, or from somebody's picture.
+
+    What was painted on from pictures of the same studio is the model's alone, as they are.
+    """
+    ours = metadata.get("origin", {}).get("source_image_ids")
+    foreign = "from_picture" in metadata.get("settings", {}) and not ours
+    return _SOURCE_TYPES + ("compositeWithTrainedAlgorithmicMedia" if foreign else "trainedAlgorithmicMedia")
 
 
 def read_metadata(path: Path) -> dict[str, Any]:

@@ -19,7 +19,6 @@ package. A path to a model folder works wherever a name does.
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
@@ -27,6 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from pictura.core.errors import ConfigError, ModelError, ModelNotFoundError, did_you_mean
+from pictura.store.places import home as home
+from pictura.store.promoted import read_shelf
 
 SHOWN = ("README.md", "samples.png")
 """Files for people: the card and its pictures. Painting needs none of them."""
@@ -55,6 +56,7 @@ _OWN: Mapping[str, tuple[str, ...]] = {
 }
 """Fields of `Sampling` that painters with such a solver have alone."""
 ALIASES = {"default": "flow"}
+"""What stands for what, unless something was promoted: see `default_name`."""
 EMBEDDED = Path(__file__).resolve().parents[1] / "models"
 
 
@@ -238,15 +240,14 @@ class ModelInfo:
                 )
 
 
-def home() -> Path:
-    """The folder of a user's models and data: ``$PICTURA_HOME``, or the platform's place for data."""
-    if chosen := os.environ.get("PICTURA_HOME"):
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "pictura"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "pictura"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "pictura"
+def default_name() -> str:
+    """The folder that `default` stands for: the version that was promoted, else the model that came first.
+
+    Raises:
+        ModelError: the file of promotions is damaged.
+    """
+    promoted = read_shelf().default
+    return promoted if promoted in _folders() else ALIASES["default"]
 
 
 def find_models(*, on_broken: Callable[[ModelError], None] | None = None) -> list[ModelInfo]:
@@ -292,7 +293,7 @@ def resolve(name_or_path: str | Path) -> ModelInfo:
     """
     name = str(name_or_path)
     folders = _folders()
-    folder = folders.get(name) or folders.get(ALIASES.get(name, ""))
+    folder = folders.get(name) or (folders.get(default_name()) if name == "default" else None)
     if folder is None and (Path(name) / MANIFEST).is_file():
         folder = Path(name)
     if folder is None:

@@ -28,6 +28,7 @@ LOGINS_A_MINUTE = 10
 """From one address; passwords must not be guessed."""
 DRAIN_BYTES = 64 * 2**20
 _UPLOADS = ("/v1/images/edits", "/v1/images/variations", "/sdapi/v1/")
+_PICTURES = ("/api/v1/jobs", "/api/v1/images/", "/api/v1/describe")
 _PREFIXES = ("/api/v1", "/v1", "/sdapi/v1")
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 _SAFE_HEADERS = {
@@ -59,12 +60,7 @@ class Gate:
         headers, path = Headers(scope=scope), scope["path"]
         body = _Body(receive, self._most(path), headers)
         try:
-            who = await run_in_threadpool(
-                identify, self._studio, scope["method"], path, headers, QueryParams(scope["query_string"])
-            )
-            scope.setdefault("state", {})["who"] = who
-            seen.who = who
-            seen.more = self._count(scope, who)
+            await run_in_threadpool(self._enter, scope, headers, seen)
             body.check_length()
         except PicturaError as error:
             self._studio.metrics.refused.labels(error.code).inc()
@@ -73,9 +69,18 @@ class Gate:
             return
         await self._app(scope, body, seen)
 
+    def _enter(self, scope: Scope, headers: Headers, seen: "_Seen") -> None:
+        """Find out who asks, and whether they asked too often."""
+        query = QueryParams(scope["query_string"])
+        seen.who = identify(self._studio, scope["method"], scope["path"], headers, query)
+        scope.setdefault("state", {})["who"] = seen.who
+        seen.more = self._count(scope, seen.who)
+
     def _most(self, path: str) -> int:
         config = self._studio.config
-        return config.upload_bytes if path.startswith(_UPLOADS) else config.body_bytes
+        if path.startswith(_UPLOADS):
+            return config.upload_bytes
+        return config.picture_bytes if path.startswith(_PICTURES) else config.body_bytes
 
     def _count(self, scope: Scope, who: Who | None) -> Mapping[str, str]:
         """Take a token of the user's bucket; where nobody is known yet, of the address's."""

@@ -1,4 +1,4 @@
-"""Pictures that clients send: few formats, few pixels, decoded once, and kept small in the job's request."""
+"""Pictures that clients send: few formats, few pixels, decoded once, and kept small beside their job."""
 
 import base64
 import binascii
@@ -25,17 +25,17 @@ _CLOSE = 0.02
 class Upload:
     """A picture to begin with, ready for a job."""
 
-    image: str
-    """PNG in base64."""
-    mask: str | None
+    image: bytes
+    """A PNG file."""
+    mask: bytes | None
     """The same: light where it shall be painted anew."""
     size: tuple[int, int]
     """(width, height) that pictures come out in."""
     prompt: str | None
     """What it says that it shows, if Pictura painted it."""
 
-    def pictures(self) -> dict[str, str]:
-        """As a job's request holds them."""
+    def pictures(self) -> dict[str, bytes]:
+        """As a job's request brings them."""
         return {"image": self.image} | ({"mask": self.mask} if self.mask else {})
 
 
@@ -150,10 +150,10 @@ def _fitted(size: tuple[int, int], most: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _png(image: Image.Image) -> str:
+def _png(image: Image.Image) -> bytes:
     file = io.BytesIO()
     image.save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode("ascii")
+    return file.getvalue()
 
 
 def _by(size: tuple[int, int]) -> str:

@@ -165,9 +165,9 @@ def _jobs(
             "metadata": metadata,
             "warnings": list(warnings),
             "via": wish.via,
-            **(wish.upload.pictures() if wish.upload else {}),
         }
-        found.append(JobRequest(num_images=wish.num_images, request=request))
+        uploads = wish.upload.pictures() if wish.upload else {}
+        found.append(JobRequest(num_images=wish.num_images, request=request, uploads=uploads))
     return found
 
 

@@ -3,8 +3,8 @@
 What was painted is noised a little, the policy takes one step back to x_0, and the reward looks at that.
 
 Source  Xu et al. 2023, ReFL (arXiv:2304.05977), and Clark et al. 2023, DRaFT-LV (arXiv:2309.17400, section
-        4.2), which noises the finished picture several times. Differs: flow matching, and a divergence from
-        the reference.
+        4.2), which noises the finished picture several times. Differs: flow matching, a divergence from the
+        reference, and guidance in the step where the model paints with it.
 Letters B pictures, C channels, h w latent size.
 """
 
@@ -13,12 +13,14 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pictura.core.errors import ConfigError
 from pictura.core.images import on_background
-from pictura.learn.actors import Actors
+from pictura.learn.actors import Actors, VelocityOf
 from pictura.learn.algorithm import Loss, Noise
-from pictura.learn.renoise import check_times, renoised
+from pictura.learn.guided import check_guidance, guided
+from pictura.learn.renoise import Renoised, check_times, renoised
 from pictura.learn.rollout import Experience
 from pictura.learn.surrogate import averaged
 from pictura.reward.types import Reward
@@ -38,9 +40,14 @@ class BackpropSettings:
     """Reward above which a picture is pulled no further."""
     kl_weight: float = 0.01
     """Of the squared distance from the reference's velocity."""
+    guidance_scale: float = 1.0
+    """Of the step back, as the model paints with it (`rollout.guidance_scale`); 1 is off."""
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    """The times at which guidance is on."""
 
     def __post_init__(self) -> None:
         check_times(self.num_times, 1.0)
+        check_guidance(self.guidance_scale, self.guidance_interval)
         if not 0 <= self.lowest < self.highest <= 1:
             raise ConfigError(
                 f"algorithm.lowest and highest must be 0 <= lowest < highest <= 1; "
@@ -75,7 +82,7 @@ class Backprop:
         between = (s.lowest, s.highest)
         for at in renoised(batch.x_0, batch.seeds, num_times=s.num_times, shift=1.0, between=between):
             # 1. One step back to a picture, with its gradient.
-            new = actors.new(at.x_t, at.t, batch.cond).float()
+            new = self._velocity(actors, actors.new, at, batch)
             images = on_background(actors.policy.decode(at.clean(new))).clamp(0, 1)
 
             # 2. The reward of that picture, up to what is enough.
@@ -84,7 +91,8 @@ class Backprop:
             missing_B = torch.where(scores.valid, missing_B, 0.0)
 
             # 3. Not too far from where it started.
-            kl_B = (new - actors.reference(at.x_t, at.t, batch.cond).float()).square().flatten(1).mean(1)
+            kept = self._velocity(actors, actors.reference, at, batch)
+            kl_B = (new - kept).square().flatten(1).mean(1)
             losses.append(missing_B + s.kl_weight * kl_B)
             seen = scores.total.detach()[scores.valid]
             metrics.append(
@@ -94,6 +102,10 @@ class Backprop:
                 }
             )
         return Loss(per_picture=torch.stack(losses).mean(0), metrics=averaged(metrics))
+
+    def _velocity(self, actors: Actors, hand: VelocityOf, at: Renoised, batch: Experience) -> Tensor:
+        plain, s = hand(at.x_t, at.t, batch.cond).float(), self.settings
+        return guided(hand, actors.policy, at, plain, scale=s.guidance_scale, interval=s.guidance_interval)
 
     def old_decay(self, update: int) -> float:
         """The slow copy is not used."""

@@ -13,13 +13,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from pictura.core.errors import ConfigError
-from pictura.core.types import Conditioning
 from pictura.learn.actors import Actors
 from pictura.learn.algorithm import Loss, Noise
-from pictura.learn.renoise import Renoised, check_times, renoised
+from pictura.learn.guided import check_guidance, guided
+from pictura.learn.renoise import check_times, renoised
 from pictura.learn.rollout import Experience
 from pictura.learn.surrogate import averaged
 
@@ -39,13 +37,7 @@ class DistilSettings:
 
     def __post_init__(self) -> None:
         check_times(self.num_times, self.shift)
-        low, high = self.guidance_interval
-        if not 0 <= low <= high <= 1:
-            raise ConfigError(
-                f"algorithm.guidance_interval must be 0 <= low <= high <= 1; got {low} to {high}."
-            )
-        if not self.guidance_scale >= 0:
-            raise ConfigError(f"algorithm.guidance_scale must be at least 0; got {self.guidance_scale}.")
+        check_guidance(self.guidance_scale, self.guidance_interval)
 
 
 class Distil:
@@ -73,22 +65,20 @@ class Distil:
         for at in renoised(batch.x_0, batch.seeds, num_times=s.num_times, shift=s.shift):
             new = actors.new(at.x_t, at.t, batch.cond).float()
             plain = actors.reference(at.x_t, at.t, batch.cond).float()
-            error_B = (new - self._guided(actors, at, plain)).square().flatten(1).mean(1)
+            wanted = guided(
+                actors.reference,
+                actors.policy,
+                at,
+                plain,
+                scale=s.guidance_scale,
+                interval=s.guidance_interval,
+            )
+            error_B = (new - wanted).square().flatten(1).mean(1)
             losses.append(error_B)
             # The way from the reference is the aim here, so no guard may watch it as `kl`.
             change = (new - plain).square().mean().item()
             metrics.append({"error": error_B.mean().item(), "change": change})
         return Loss(per_picture=torch.stack(losses).mean(0), metrics=averaged(metrics))
-
-    def _guided(self, actors: Actors, at: Renoised, plain: Tensor) -> Tensor:
-        """The reference's velocity with guidance."""
-        empty, num = actors.policy.read([""]), len(plain)
-        none = Conditioning(tokens=empty.tokens.expand(num, -1, -1), mask=empty.mask.expand(num, -1))
-        without = actors.reference(at.x_t, at.t, none).float()
-        low, high = self.settings.guidance_interval
-        on_B = (at.t >= low) & (at.t <= high)
-        scale_B = torch.where(on_B, self.settings.guidance_scale, 1.0)
-        return without + scale_B[:, None, None, None] * (plain - without)
 
     def old_decay(self, update: int) -> float:
         """The slow copy is not used."""

@@ -1,0 +1,1 @@
+"""The first page: write a sentence, see four pictures come, choose."""

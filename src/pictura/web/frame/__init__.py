@@ -1,0 +1,1 @@
+"""What all pages have: the gate, the frame around a page, its parts, the login, the way to pictures."""

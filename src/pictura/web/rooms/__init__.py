@@ -1,0 +1,1 @@
+"""The other rooms: gallery, picture, rank, queue, models, settings."""
