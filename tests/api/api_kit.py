@@ -57,8 +57,9 @@ def make_home(folder: Path, tiny: Path) -> Path:
 
 
 def start(home: Path, *options: str, environment: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
-    """`pictura studio` on any port, in a process of its own; its log is in its home."""
-    command = [sys.executable, "-m", "pictura.cli", "studio", "--port", "0", "--no-browser", *options]
+    """`pictura studio` on any port, in a process of its own; its log is in its home. `--web-port` has pages."""
+    pages = () if "--web-port" in options else ("--no-web",)
+    command = [sys.executable, "-m", "pictura.cli", "studio", "--port", "0", "--no-browser", *pages, *options]
     given = {"PICTURA_HOME": str(home), "OMP_NUM_THREADS": "1", **(environment or {})}
     with (home / "log").open("w") as log:
         return subprocess.Popen(command, env=os.environ | given, stdout=log, stderr=log, text=True)

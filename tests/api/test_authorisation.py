@@ -33,7 +33,13 @@ NEEDS = {
     "PATCH /api/v1/images/{image_id}": PAINT,
     "DELETE /api/v1/images/{image_id}": PAINT,
     "POST /api/v1/images/{image_id}/restore": PAINT,
+    "POST /api/v1/images/{image_id}/actions": PAINT,
+    "POST /api/v1/jobs/{job_id}/reroll": PAINT,
+    "POST /api/v1/blend": PAINT,
+    "POST /api/v1/describe": PAINT,
+    "POST /api/v1/shorten": PAINT,
     "GET /api/v1/models": READ,
+    "GET /api/v1/learning": READ,
     "POST /api/v1/prompts/parse": READ,
     "GET /api/v1/users": ADMIN,
     "POST /api/v1/users": ADMIN,
@@ -65,6 +71,8 @@ NEEDS = {
 BODIES: dict[str, Any] = {
     "PATCH /api/v1/images/{image_id}": {"visibility": "private"},
     "PATCH /api/v1/users/{user_id}": {},
+    "POST /api/v1/images/{image_id}/actions": {"action": "vary", "strength": "subtle"},
+    "POST /api/v1/jobs/{job_id}/reroll": {},
 }
 REFUSED = (401, 403)
 

@@ -49,7 +49,7 @@ def test_a_login_paints_follows_finds_hides_and_brings_back(guarded: Served) -> 
         kinds = [event.kind for event in await painted(api)]
         assert (kinds[0], kinds[-1]) == ("queued", "done")
         (image, *_) = (await api.images(limit=1)).items
-        assert (image.prompt, image.model, image.width) == ("a red fox --seed 1", "flow", 64)
+        assert (image.prompt, image.model, image.width) == ("a red fox --seed 1", "tiny", 64)
         answer = await api.file(image.id, "file", {"format": "webp"})
         assert Image.open(io.BytesIO(answer.content)).size == (64, 64)
         again = await api.file(image.id, "file", {"format": "webp"}, answer.headers["etag"])

@@ -34,6 +34,9 @@ from pictura.store.models import ModelInfo
 FACTORS = (2, 4)
 LANCZOS, LEARNT = "lanczos", "upsampler"
 NOTICE = "Enlarged by Lanczos, which adds no detail: no model here has an upsampler that learnt to."
+TOO_LARGE = "Enlarged by Lanczos, which adds no detail: the picture is too large for the upsampler."
+LONGEST = 1600
+"""Pixels of a side, beyond which the upsampler takes more than a quarter of a minute."""
 _OVERLAP = 8
 """Pixels of the small picture that neighbouring tiles share."""
 _AT_ONCE = 8
@@ -55,30 +58,29 @@ class Enlarged:
         """See `making.Work`; the picture stays who it was, with the seed and model that it says."""
         size = enlarged_size(self.image.size, self.action["factor"])
         said, seed = self.action.get("said") or {}, choices.get("seed") or 0
+        start = _as_painted(self.image, said.get("settings", {}))
+        rounds, notices = 0, (NOTICE,)
         if self.action["by"] == LEARNT:
-            large = yield from self._learnt(painter, size, said.get("settings", {}), seed)
-            notices: tuple[str, ...] = ()
-        else:
-            large, notices = self.image.resize(size, Image.Resampling.LANCZOS), (NOTICE,)
-        one = _picture(large, said, painter.model, prompt, seed, notices)
-        action = {name: value for name, value in self.action.items() if name != "said"}
-        more: dict[str, Any] = {"size": list(size), "scaling": self.action["by"]}
-        return [told(one, action, **more)]
-
-    def _learnt(
-        self, painter: Painter, size: tuple[int, int], settings: Mapping[str, Any], seed: int
-    ) -> Way[Image.Image]:
-        """As often as it takes, from the size that the picture was painted at."""
-        start = images.from_pil([self.image])
-        if settings.get("scaling") == LANCZOS and "painted_size" in settings:
-            width, height = settings["painted_size"]
-            start = images.resize(start, (min(width, start.shape[3]), min(height, start.shape[2])))
-        rounds, side, factor = 0, max(start.shape[2:]), painter.model.factor
-        while side * factor**rounds < max(size):
-            rounds += 1
+            rounds = num_rounds(max(start.shape[2:]), max(size), painter.model.factor)
+            notices = () if rounds else (TOO_LARGE,)
         for done in range(rounds):
             start = yield from enlarge(painter, start, seed=seed, done=done, of=rounds)
-        return images.to_pil(images.resize(start, size))[0]
+        if rounds:
+            large = images.to_pil(images.resize(start, size))[0]
+        else:
+            large = self.image.resize(size, Image.Resampling.LANCZOS)
+        by = LEARNT if rounds else LANCZOS
+        one = _picture(large, said, painter.model, prompt, seed, notices)
+        action = {**{name: value for name, value in self.action.items() if name != "said"}, "by": by}
+        return [told(one, action, size=list(size), scaling=by)]
+
+
+def num_rounds(side: int, wanted: int, factor: int) -> int:
+    """How often to enlarge a side until it is as long as is wanted; less where it would pass `LONGEST`."""
+    rounds = 0
+    while side < wanted and side * factor <= LONGEST:
+        rounds, side = rounds + 1, side * factor
+    return rounds
 
 
 def enlarged_size(size: tuple[int, int], factor: int) -> tuple[int, int]:
@@ -150,6 +152,15 @@ def starts(length: int, n: int) -> list[int]:
 def learner(models: Sequence[ModelInfo]) -> ModelInfo | None:
     """The first model with an upsampler."""
     return next((one for one in models if one.by_imagination and one.manifest["upsampler"]), None)
+
+
+def _as_painted(image: Image.Image, settings: Mapping[str, Any]) -> Floats:
+    """The picture (1, 4, h, w) of the size that it was painted at, before Lanczos made it larger."""
+    found = images.from_pil([image])
+    if settings.get("scaling") == LANCZOS and "painted_size" in settings and "made_by" not in settings:
+        width, height = settings["painted_size"]
+        found = images.resize(found, (min(width, image.width), min(height, image.height)))
+    return found
 
 
 def _cut(array: Floats, y: int, x: int, n: int, times: int) -> Floats:

@@ -13,12 +13,11 @@ import numpy as np
 from PIL import Image
 
 from pictura.actions.renoising import told
-from pictura.imagination.eyes import Eyes, Floats
-from pictura.imagination.work import Manner, Workshop, mixed, repeated
+from pictura.imagination.eyes import Eyes, Floats, Source
+from pictura.imagination.work import Manner, Workshop, repeated
 from pictura.pipeline import Painter, Picture
 from pictura.sample.by_imagination import by_imagination
 from pictura.sample.calls import Asked, Seen, Way
-from pictura.sample.embeddings import text_difference
 from pictura.sample.randomness import draw_seed
 from pictura.sample.request import Choices, check_numbers, check_prompt, choose
 from pictura.sample.sizes import DEFAULT_SIZE, check_size
@@ -28,11 +27,11 @@ _WORDS = ("typed", "resolved")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Varied:
-    """Pictures that the CLIP would see as it sees this one; or as it would if the text were another."""
+    """Pictures that the CLIP would see as it sees this one."""
 
     image: Image.Image
     action: Mapping[str, Any]
-    """With its ``eta``; with ``theta`` and ``from_text`` where the prompt is another."""
+    """With its ``eta``."""
     together: bool = True
 
     def making(self, painter: Painter, prompt: str, **choices: Unpack[Choices]) -> Way[list[Picture]]:
@@ -40,11 +39,6 @@ class Varied:
         eyes, shop = Eyes(painter.model), Workshop(painter)
         numbers, manner, words = _plain(choices)
         source = eyes.take(self.image)
-        vector = source.vector
-        if "theta" in self.action:
-            check_prompt(prompt)
-            towards = text_difference(eyes.read(prompt), eyes.read(self.action.get("from_text", "")))
-            vector = mixed(vector, towards, [self.action["theta"]])
         job = shop.plan(
             self.action["action"],
             [source],
@@ -55,9 +49,10 @@ class Varied:
             strip=False,
         )
         done = yield from shop.working(
-            job, repeated(vector, len(numbers)), lambda found, _: repeated(found, len(numbers))
+            job, repeated(source.vector, len(numbers)), lambda found, _: repeated(found, len(numbers))
         )
-        return [told(one, self.action, **words) for one in shop.framed(job, done)]
+        made = shop.framed(job, done)
+        return [told(_noted(one, [self.image], [source], instead=True), self.action, **words) for one in made]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +69,7 @@ class Prompted:
         source = Eyes(painter.model).take(self.image)
         seen = Seen(source.vector, self.action["share"])
         made = yield from _of_vector(painter, prompt, seen, choices)
-        return [told(replace(one, notices=one.notices + source.notices), self.action) for one in made]
+        return [told(_noted(one, [self.image], [source]), self.action) for one in made]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,14 +89,31 @@ class Blended:
         num = len(sources)
         seen = Seen(middle, num / (num + 1) if self.action.get("prompted") else 1.0)
         made = yield from _of_vector(painter, prompt, seen, choices)
-        notices = tuple(notice for source in sources for notice in source.notices)
-        return [told(replace(one, notices=one.notices + notices), self.action) for one in made]
+        return [told(_noted(one, self.images, sources), self.action) for one in made]
 
 
 def mean_vector(vectors: Sequence[Floats]) -> Floats:
     """The mean direction of unit vectors (1, D)."""
     mean = np.concatenate(vectors).mean(axis=0, keepdims=True)
     return (mean / max(float(np.linalg.norm(mean)), 1e-6)).astype(np.float32)
+
+
+def _noted(
+    picture: Picture, given: Sequence[Image.Image], sources: Sequence[Source], *, instead: bool = False
+) -> Picture:
+    """A picture with the notices of sources that lost something: those that were no squares.
+
+    Args:
+        picture: that was painted.
+        given: pictures.
+        sources: what was made of them.
+        instead: whether the picture has the notices of all sources.
+    """
+    pairs = list(zip(given, sources, strict=True))
+    lost = tuple(told for image, source in pairs if image.width != image.height for told in source.notices)
+    of_all = {told for _, source in pairs for told in source.notices} if instead else set()
+    kept = tuple(notice for notice in picture.notices if notice not in of_all)
+    return replace(picture, notices=tuple(dict.fromkeys(kept + lost)))
 
 
 def _of_vector(painter: Painter, prompt: str, seen: Seen, choices: Choices) -> Way[list[Picture]]:

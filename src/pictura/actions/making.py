@@ -53,9 +53,9 @@ def work(action: Mapping[str, Any], pictures: Mapping[str, Image.Image]) -> Work
             return OnCanvas(canvas=canvas_of(action, image, pictures.get("mask")), action=action)
         case "vary" | "remix" | "image_prompt" if "noise_level" in action:
             return Renoised(image=image, action=action)
-        case "vary" | "remix":
+        case "vary":
             return Varied(image=image, action=action)
-        case "image_prompt":
+        case "remix" | "image_prompt":
             return Prompted(image=image, action=action)
         case _:
             raise ConfigError(f"No action is named {name!r}.")

@@ -2,7 +2,6 @@
 
     by steps        noise_level: how much of the picture is given up, 0.02 to 1
     by imagination  eta: how much fresh noise the decoder takes
-                    theta: how far the vector goes to a new prompt
                     share: how much of the vector is the picture's; the rest is the prior's
 
 The numbers were chosen by looking at what the embedded models paint; docs/actions.md tells of it.
@@ -18,15 +17,16 @@ from pictura.store.models import ModelInfo
 Strength = Literal["subtle", "strong"]
 STRENGTHS: tuple[Strength, ...] = ("subtle", "strong")
 NOISE: Mapping[str, float] = MappingProxyType({"subtle": 0.8, "strong": 0.93})
-ETA: Mapping[str, float] = MappingProxyType({"subtle": 0.4, "strong": 1.0})
-THETA: Mapping[str, float] = MappingProxyType({"subtle": 0.25, "strong": 0.45})
+REMIX_NOISE: Mapping[str, float] = MappingProxyType({"subtle": 0.7, "strong": 0.85})
+ETA: Mapping[str, float] = MappingProxyType({"subtle": 0.3, "strong": 0.8})
+REMIX_SHARE: Mapping[str, float] = MappingProxyType({"subtle": 0.67, "strong": 0.5})
 AROUND: Mapping[str, tuple[float, float]] = MappingProxyType(
     {"zoom": (0.65, 0.95), "square": (0.65, 0.95), "pan": (0.85, 1.0), "region": (1.0, 1.0)}
 )
 """Noise on what is new, with the picture's own prompt and with another one."""
 BLEND_NOISE = 0.85
 MAX_IW = 3.0
-_IW_STEP = 0.1
+_IW_NOISE = 0.18
 BY_STEPS = ("vary", "remix", "region", "zoom", "pan", "square", "blend", "image_prompt")
 BY_IMAGINATION = ("vary", "remix", "blend", "image_prompt")
 
@@ -76,10 +76,12 @@ def resolved(action: Mapping[str, Any], model: ModelInfo, *, new_prompt: bool = 
 
 def _renoised(said: Mapping[str, Any], new_prompt: bool) -> dict[str, Any]:
     match said["action"]:
-        case "vary" | "remix":
+        case "vary":
             return {"noise_level": NOISE[said["strength"]]}
+        case "remix":
+            return {"noise_level": REMIX_NOISE[said["strength"]]}
         case "image_prompt":
-            return {"noise_level": round(1 - _IW_STEP * said["iw"], 3)}
+            return {"noise_level": round(1 / (1 + _IW_NOISE * said["iw"]), 3)}
         case "blend":
             return {"noise_level": BLEND_NOISE}
         case "zoom" | "square" | "pan" | "region" as name:
@@ -93,7 +95,7 @@ def _imagined(said: Mapping[str, Any]) -> dict[str, Any]:
         case "vary":
             return {"eta": ETA[said["strength"]]}
         case "remix":
-            return {"eta": ETA[said["strength"]], "theta": THETA[said["strength"]]}
+            return {"share": REMIX_SHARE[said["strength"]]}
         case "image_prompt":
             return {"share": round(said["iw"] / (said["iw"] + 1), 3)}
         case _:

@@ -12,7 +12,18 @@ from pictura.api import problems
 from pictura.api.access.entry import COOKIE, CSRF_HEADER
 from pictura.api.access.gate import Gate
 from pictura.api.config import ApiConfig
-from pictura.api.routes import accounts, health, images, jobs, models, openai, sdapi
+from pictura.api.routes import (
+    accounts,
+    actions,
+    health,
+    images,
+    jobs,
+    learning,
+    models,
+    openai,
+    ratings,
+    sdapi,
+)
 from pictura.api.schemas.native import Problem
 from pictura.api.studio import Studio
 
@@ -36,6 +47,7 @@ def create_app(config: ApiConfig) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        studio.sweeper.start()
         yield
         await studio.close()
 
@@ -52,7 +64,7 @@ def create_app(config: ApiConfig) -> FastAPI:
     problems.install(app)
     app.add_middleware(Gate, studio=studio)
     native = APIRouter(prefix="/api/v1", responses={"4XX": _PROBLEM})
-    for routes in (jobs, images, models, accounts):
+    for routes in (jobs, actions, images, ratings, models, learning, accounts):
         native.include_router(routes.router)
     app.include_router(native)
     app.include_router(openai.router)

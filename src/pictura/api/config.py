@@ -75,6 +75,8 @@ class ApiConfig:
     so that only this machine may be listened on."""
     public_url: str | None = None
     """How clients reach the studio, such as https://studio.example.org; None is as each of them did."""
+    web_port: int | None = None
+    """Where the pages listen, at the same address; None where there are none."""
     limits: Mapping[Role, Limits] = field(default_factory=lambda: _OF_ROLES)
     queue: QueueConfig = field(default_factory=lambda: QueueConfig(max_pending_per_user=10_000))
     openai_names: Mapping[str, str] = field(
@@ -96,12 +98,23 @@ class ApiConfig:
     """Of a request that brings pictures."""
     upload_pixels: int = 16_000_000
     """Of an uploaded picture."""
+    c2pa_certificate: str | None = None
+    """PEM file of those that vouch for what leaves the studio, its own first; None signs nothing."""
+    c2pa_key: str | None = None
+    """PEM file of the certificate's private key."""
+    sweep_s: float | None = 3600.0
+    """Between sweeps of what nobody needs any more; None is never."""
 
     def __post_init__(self) -> None:
         if self.public_url is not None and not re.fullmatch(r"https?://[^/?#\s]+", self.public_url):
             raise ConfigError(
                 "The public address is https://HOST or http://HOST:PORT without a path; "
                 f"got {self.public_url!r}."
+            )
+        if (self.c2pa_certificate is None) != (self.c2pa_key is None):
+            given, missing = ("certificate", "key") if self.c2pa_key is None else ("key", "certificate")
+            raise ConfigError(
+                f"Signing needs a certificate and its key; got a {given} alone. Give its {missing}."
             )
         if not self.login and not is_this_machine(self.host):
             raise ConfigError(

@@ -36,6 +36,13 @@ def painter(request: Request) -> Who:
     return who
 
 
+def rates(request: Request) -> Who:
+    """One who may rate, and see and delete what they rated."""
+    who = reader(request)
+    who.must("rate")
+    return who
+
+
 def admin(request: Request) -> Who:
     """One who may change everything."""
     who = reader(request)
@@ -47,4 +54,5 @@ StudioDep = Annotated[Studio, Depends(studio)]
 Reader = Annotated[Who, Depends(reader)]
 ReaderOrSigned = Annotated[Who, Depends(reader_or_signed)]
 Painter = Annotated[Who, Depends(painter)]
+Rates = Annotated[Who, Depends(rates)]
 Admin = Annotated[Who, Depends(admin)]

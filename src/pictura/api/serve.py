@@ -14,8 +14,13 @@ GRACE_S = 5
 """For answers that are under way when the studio stops."""
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, option: str = "--port") -> socket.socket:
     """Take an address; port 0 takes any that is free.
+
+    Args:
+        host: to listen on.
+        port: to listen on.
+        option: by which another port is chosen, for the sentence that says so.
 
     Raises:
         ConfigError: it is taken, or cannot be listened on.
@@ -30,7 +35,7 @@ def listen(host: str, port: int) -> socket.socket:
         taken.close()
         if error.errno == errno.EADDRINUSE:
             raise ConfigError(
-                f"Port {port} of {host} is taken, perhaps by another studio. Choose another with --port."
+                f"Port {port} of {host} is taken, perhaps by another studio. Choose another with {option}."
             ) from error
         raise ConfigError(f"Cannot listen on {host}, port {port}: {error.strerror or error}.") from error
     return taken

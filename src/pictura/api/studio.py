@@ -9,16 +9,20 @@ from contextlib import contextmanager
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
 
 from pictura.api.access.accounts import Who, local_user
 from pictura.api.access.buckets import Buckets
 from pictura.api.access.policy import PolicyKeeper
 from pictura.api.asking.models import Models
+from pictura.api.asking.rating import Ratings
 from pictura.api.config import SCOPES, ApiConfig, Limits
 from pictura.api.metrics import Metrics
 from pictura.api.telling.follow import Follower
+from pictura.api.telling.signing import signer_of
 from pictura.core.errors import LimitError, QueueFullError
 from pictura.jobs.queue import Queue
+from pictura.jobs.sweeper import Sweeper
 from pictura.jobs.values import JobRequest
 from pictura.store.database import Database
 from pictura.store.files import Files
@@ -46,7 +50,11 @@ class Studio:
         self.policy = PolicyKeeper(self.database)
         self.buckets = Buckets(self.database)
         self.follower = Follower(self.database)
+        self.ratings = Ratings(self.database)
         self.metrics = Metrics(self.database)
+        self.sweeper = Sweeper(self.database, self.files, every_s=config.sweep_s)
+        self.signer = signer_of(config)
+        """What signs the files that leave; None where nothing is signed."""
         self.local = None if config.login else _local(self.database, config.limits["admin"])
         """The one who asks where nobody logs in."""
         self._secret = _secret(self.database)
@@ -55,6 +63,7 @@ class Studio:
     async def close(self) -> None:
         """End streams, and close the database."""
         await self.follower.close()
+        await run_in_threadpool(self.sweeper.stop)
         self.database.close()
 
     def submit(

@@ -1,4 +1,4 @@
-"""`pictura learn`: a recipe in, a painter that earns more of its reward out."""
+"""`pictura learn`: a recipe or people's ratings in, a painter that earns more of its reward out."""
 
 import shlex
 from pathlib import Path
@@ -6,12 +6,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from pictura.core.errors import PicturaError, TrainingError
+from pictura.core.errors import ConfigError, PicturaError, TrainingError
 from pictura.store.models import home
 
 
 def command(
-    recipe: Annotated[Path, typer.Argument(help="The recipe, a TOML file.")],
+    recipe: Annotated[
+        Path | None, typer.Argument(help="The recipe, a TOML file; --from-ratings has one of its own.")
+    ] = None,
     max_minutes: Annotated[
         float, typer.Option(help="End this stretch after so many minutes; 0 = the recipe's.", min=0)
     ] = 0.0,
@@ -23,8 +25,51 @@ def command(
         typer.Option(help="A reward of your own, my_module:score, instead of the recipe's; may be repeated."),
     ] = None,
     export: Annotated[bool, typer.Option(help="Write the report and the learnt model at the end.")] = True,
+    from_ratings: Annotated[
+        bool,
+        typer.Option("--from-ratings", help="Learn from a studio's ratings; promote what passes the gate."),
+    ] = False,
+    database: Annotated[
+        str | None, typer.Option(help="Of the studio: sqlite:///FILE or postgresql://…")
+    ] = None,
+    files: Annotated[str | None, typer.Option(help="Folder or URL of the studio's pictures.")] = None,
+    parquet: Annotated[
+        Path | None, typer.Option(help="Exported ratings with their pictures, instead of a studio's.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="Who learns from ratings.")] = "default",
+    name: Annotated[
+        str | None, typer.Option(help="Of the versions, which get a number. [default: MODEL-rated]")
+    ] = None,
+    bench_prompts: Annotated[
+        int, typer.Option(min=0, help="Ask so many prompts of GlyphBench in the gate; 0 = all.")
+    ] = 0,
+    bench_images: Annotated[int, typer.Option(min=1, help="Pictures of each in the gate.")] = 2,
 ) -> None:
-    """Let a model learn from rewards by RECIPE."""
+    """Let a model learn from rewards by RECIPE, or from what a studio's users chose."""
+    if from_ratings:
+        from pictura.cli.from_ratings import Asked, learn_from_ratings
+
+        if reward:
+            raise ConfigError("--reward goes with a RECIPE alone: --from-ratings learns from people.")
+        learn_from_ratings(
+            Asked(
+                recipe=recipe,
+                model=model,
+                name=name,
+                database=database,
+                files=files,
+                parquet=parquet,
+                runs=runs,
+                device=device,
+                threads=threads,
+                max_minutes=max_minutes,
+                bench_prompts=bench_prompts,
+                bench_images=bench_images,
+            )
+        )
+        return
+    if recipe is None:
+        raise ConfigError("`pictura learn` needs a RECIPE, or --from-ratings; it got neither.")
     from pictura.learn.loop import Run
     from pictura.learn.recipe import load_learn_recipe
     from pictura.train.distributed import join

@@ -13,9 +13,20 @@ if TYPE_CHECKING:
 
 def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
+    rollback: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What 'default' shall be again: a version, the base, or `default` for one step back.",
+        ),
+    ] = None,
 ) -> None:
-    """List the models that can be used."""
-    from pictura.store.models import ALIASES, find_models, hidden_models, home
+    """List the models that can be used, or take a promotion back."""
+    from pictura.store.models import default_name, find_models, hidden_models, home
+
+    if rollback is not None:
+        _roll_back(rollback)
+        return
 
     def tell(error: ModelError) -> None:
         typer.echo(f"Left out: {error}", err=True)
@@ -32,8 +43,18 @@ def command(
         typer.echo("  ".join(cells).rstrip())
     for sentence in hidden_models():
         typer.echo(f"Note: {sentence}")
-    for alias, name in ALIASES.items():
-        typer.echo(f"{alias!r} is {name!r}. Your own models live in {home() / 'models'}.")
+    typer.echo(f"'default' is {default_name()!r}. Your own models live in {home() / 'models'}.")
+
+
+def _roll_back(name: str) -> None:
+    """Let `default` stand again for what it stood for before."""
+    from pictura.store.models import ALIASES, default_name, resolve
+    from pictura.store.promoted import roll_back
+
+    before = default_name()
+    roll_back(None if name == "default" else name, base=ALIASES["default"])
+    resolve("default")  # it is there and can be read
+    typer.echo(f"'default' was {before!r} and is {default_name()!r} now. Running workers paint with it next.")
 
 
 def describe(model: "ModelInfo") -> dict[str, Any]:

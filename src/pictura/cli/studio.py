@@ -1,12 +1,16 @@
-"""`pictura studio`: the API, its workers, and where they are to be found, in one command."""
+"""`pictura studio`: the API, its workers, the pages, and where they are to be found, in one command."""
 
 import json
 import logging
 import os
 import signal
 import sys
+import threading
+import webbrowser
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +20,8 @@ import typer
 from pictura.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    import socket
+
     from pictura.api.config import ApiConfig
     from pictura.store.database import Database
 
@@ -27,12 +33,14 @@ def command(
         str, typer.Option(help="Address to listen on; others than this machine's need a login.")
     ] = ("127.0.0.1"),
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 7860,
+    web_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Of the pages; 0 takes any free one.")
+    ] = 7861,
+    no_web: Annotated[bool, typer.Option("--no-web", help="No pages; the APIs alone.")] = False,
     workers: Annotated[int, typer.Option(min=0, max=64, help="Processes that paint.")] = 1,
     device: Annotated[str, typer.Option(help="What they compute on: auto, cpu or cuda.")] = "auto",
     model: Annotated[str, typer.Option(help="Loaded before the first request.")] = "default",
-    no_browser: Annotated[
-        bool, typer.Option("--no-browser", help="Open no page in a browser; there is none yet.")
-    ] = False,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Open no page in a browser.")] = False,
     admin: Annotated[
         str | None,
         typer.Option(
@@ -51,10 +59,21 @@ def command(
     files: Annotated[
         str | None, typer.Option(help="Folder or URL of the pictures. [default: in PICTURA_HOME]")
     ] = None,
+    c2pa_cert: Annotated[
+        str | None,
+        typer.Option(
+            envvar="PICTURA_C2PA_CERT", help="Sign what leaves the studio by this certificate (PEM)."
+        ),
+    ] = None,
+    c2pa_key: Annotated[
+        str | None, typer.Option(envvar="PICTURA_C2PA_KEY", help="The certificate's private key (PEM).")
+    ] = None,
 ) -> None:
     """Start the studio: jobs, pictures, APIs for people and programs."""
-    _load_studio()
+    _load_studio(with_pages=not no_web)
     from pictura.api.serve import listen, serve
+    from pictura.api.telling.signing import signer_of
+    from pictura.jobs.child import Child
     from pictura.jobs.crew import Crew
     from pictura.jobs.queue import Queue
     from pictura.store.database import Database
@@ -68,31 +87,76 @@ def command(
     os.environ.update(environment)
     opened = Database.open()
     config = _config(opened, admin, host=host, no_login=no_login, public_url=public_url)
+    config = replace(config, c2pa_certificate=c2pa_cert or None, c2pa_key=c2pa_key or None)
+    signer_of(config)  # refuses what cannot sign before anything starts
     address = listen(host, port)
-    name = address.getsockname()[0]
-    url = f"http://{f'[{name}]' if ':' in name else name}:{address.getsockname()[1]}"
+    url = _url(address)
+    pages = None if no_web else listen(host, web_port, option="--web-port")
+    if pages is not None:
+        config = replace(config, web_port=pages.getsockname()[1])
     queue = Queue(opened, Files(), config.queue)
     crew = Crew(queue, workers, name=f"studio-{os.getpid()}", options=("--device", device, "--warm", model))
-    with _told(url.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")), _stoppable():  # noqa: S104
+    web = None if pages is None else Child("the pages", _pages_command(config, url, pages), [pages.fileno()])
+
+    def begin() -> None:
+        _greet(url, config)
+        if web is not None and pages is not None:
+            web.start()  # not before, so that the first picture is not waited for longer
+            _greet_pages(_near(_url(pages)), open_browser=not no_browser)
+
+    with _told(_near(url), None if pages is None else _near(_url(pages))), _stoppable():
         crew.start()
         try:
-            serve(config, address, lambda: _greet(url, config))
+            serve(config, address, begin)
         finally:
+            if web is not None:
+                web.stop()
             crew.stop()
             opened.close()
     typer.echo("The studio has stopped. What waits will be painted when it starts again.")
 
 
-def _load_studio() -> None:
+def _load_studio(*, with_pages: bool) -> None:
     """Say what to install where something is missing."""
     from pictura.core.errors import MissingExtraError
 
     try:
         import pictura.api.serve  # noqa: F401
+
+        for name in ("nicegui", "httpx") if with_pages else ():  # the pages are a process of their own
+            if find_spec(name) is None:
+                raise ModuleNotFoundError(name=name)
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"The studio needs {error.name}, which is not installed: pip install 'pictura[studio]'"
         ) from error
+
+
+def _url(address: "socket.socket") -> str:
+    name, port = address.getsockname()[:2]
+    return f"http://{f'[{name}]' if ':' in name else name}:{port}"
+
+
+def _near(url: str) -> str:
+    """The same as this machine reaches it."""
+    return url.replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")  # noqa: S104
+
+
+def _pages_command(config: "ApiConfig", url: str, address: "socket.socket") -> list[str]:
+    """How the pages are started: on a socket of ours, so that their address outlives them."""
+    command = [sys.executable, "-m", "pictura.web", "--api", _near(url), "--host", config.host]
+    command += ["--socket", str(address.fileno()), "--parent", str(os.getpid())]
+    command += ["--login"] if config.login else []
+    return command + (["--public-url", config.public_url] if config.public_url else [])
+
+
+def _greet_pages(url: str, *, open_browser: bool) -> None:
+    typer.echo(f"The pages: {url}")
+    has_screen = sys.platform in ("darwin", "win32") or any(
+        map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))
+    )
+    if open_browser and has_screen:
+        threading.Thread(target=webbrowser.open, args=(url,), name="browser", daemon=True).start()
 
 
 def _config(
@@ -130,13 +194,13 @@ def _greet(url: str, config: "ApiConfig") -> None:
 
 
 @contextmanager
-def _told(url: str) -> Iterator[None]:
+def _told(url: str, pages: str | None) -> Iterator[None]:
     """Write where the studio is to be found, for as long as it runs; `pictura imagine` reads it."""
     from pictura.store.atomic import atomic_file
     from pictura.store.models import home
 
     path = home() / "studio.json"
-    said: Mapping[str, Any] = {"url": url, "pid": os.getpid()}
+    said: Mapping[str, Any] = {"url": url, "pid": os.getpid(), **({"pages": pages} if pages else {})}
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(said))

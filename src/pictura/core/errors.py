@@ -15,6 +15,7 @@
     ├── RewardError          a reward failed, gave too few numbers, or did not answer in time
     ├── DatabaseError        the database is not there, does not answer, or is of a newer Pictura
     ├── NotFoundError        no job or picture of that user has that id
+    │   └── NoPairsError     there are no two pictures left to choose between
     ├── QueueFullError       too many jobs wait
     ├── KeyReusedError       an idempotency key came again with another request
     ├── LeaseLostError       a job that a worker held was given to another one, or ended
@@ -155,6 +156,12 @@ class NotFoundError(PicturaError):
     code = "not_found"
     http_status = 404
     exit_code = 13
+
+
+class NoPairsError(NotFoundError):
+    """There are no two pictures left to choose between."""
+
+    code = "no_pairs"
 
 
 class QueueFullError(PicturaError):

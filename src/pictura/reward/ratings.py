@@ -177,7 +177,7 @@ def taste_from(
     second = torch.where(turned[:, None], better, worse)
     wins = torch.where(turned, 1 - wins, wins)
     seen = torch.cat([better, worse])
-    centre, project = seen.mean(dim=0), _projection(seen, dims)
+    centre, project = seen.mean(dim=0), projection(seen, dims)
     differences = (first - second) @ project
     precision = best_precision(differences, wins, groups, weights)
     said = held_out(differences, wins, precision=precision, groups=groups, weights=weights)
@@ -197,7 +197,7 @@ def taste_from(
     )
 
 
-def _projection(seen: Tensor, dims: int) -> Tensor:
+def projection(seen: Tensor, dims: int) -> Tensor:
     """(R, F): features to unit variance, of the CLIP's the `dims` principal directions, of the others all."""
     num_hand = len(NAMES)
     scale = 1 / seen.std(dim=0).clamp(min=1e-9)

@@ -276,7 +276,7 @@ def hidden_models() -> list[str]:
     for name in (path.name for path in _inside(EMBEDDED)):
         own = home() / "models" / name
         if (own / MANIFEST).is_file():
-            names = [name, *(alias for alias, of in ALIASES.items() if of == name)]
+            names = [name, "default"] if name == default_name() else [name]
             told.append(
                 f"{' and '.join(map(repr, names))} stand for your own {own}, which hides the embedded model; "
                 "rename that folder to have the embedded one back."

@@ -70,9 +70,9 @@ def read_shelf() -> Shelf:
         table = json.loads(path.read_text(encoding="utf-8"))
         if table.pop("format") != _FORMAT:
             raise ValueError("another format")
+        lists: dict[str, Any] = {name: tuple(table.pop(name)) for name in ("history", "retired")}
         versions = tuple(Version(**row) for row in table.pop("versions"))
-        lists = {name: tuple(table.pop(name)) for name in ("history", "retired")}
-        return Shelf(versions=versions, **lists, **table)
+        return Shelf(**lists, **table, versions=versions)
     except FileNotFoundError:
         return Shelf()
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -95,7 +95,7 @@ def find(
 
 def places(
     wanted: Wanted, terms: Sequence[Sequence[str]] | None, *, on_sqlite: bool, is_rare: bool = False
-) -> Select[tuple[int]]:
+) -> Select[int]:
     """The query for places in the gallery, in its order.
 
     Args:

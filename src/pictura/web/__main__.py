@@ -1,12 +1,14 @@
-"""`python -m pictura.web`: the pages, until they are told to stop or the program that started them is gone."""
+"""`python -m pictura.web`: the pages, until they are told to stop or what started them is gone."""
 
 import argparse
 import asyncio
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
 import uvicorn
 
@@ -15,7 +17,7 @@ from pictura.web.app import create_app
 from pictura.web.frame.gate import WebConfig
 
 log = logging.getLogger("pictura.web")
-GRACE_S = 2
+GRACE_S = 1
 LOOK_S = 1.0
 
 
@@ -26,23 +28,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=7861, help="port to listen on")
     parser.add_argument("--socket", type=int, help="a listening socket that was handed over, in their place")
-    parser.add_argument("--login", action="store_true", help="people log in; any name of this machine is good")
+    parser.add_argument(
+        "--login", action="store_true", help="people log in; any name of this machine is good"
+    )
     parser.add_argument("--public-url", help="how browsers reach the pages through another server")
     parser.add_argument("--parent", type=int, help="process whose end ends this one")
     asked = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
-    for name in ("httpx", "uvicorn.error"):  # their lines hold addresses with what people look for, or who they are
+    for name in (
+        "httpx",
+        "uvicorn.error",
+    ):  # their lines hold addresses with what people look for, or who they are
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
-        config = WebConfig(
-            api=asked.api, host=asked.host, login=asked.login, public_url=asked.public_url
-        )
+        config = WebConfig(api=asked.api, host=asked.host, login=asked.login, public_url=asked.public_url)
     except PicturaError as error:
         log.error("%s", error)
         return error.exit_code
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # the server ends by them; they shall not reach us again after it
+        signal.signal(number, _ignore)
     handed = None if asked.socket is None else [socket.socket(fileno=asked.socket)]
     asyncio.run(_serve(config, asked.port, handed, asked.parent))
     return 0
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    return
 
 
 async def _serve(

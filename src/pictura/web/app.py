@@ -11,7 +11,7 @@ from pictura.web.feed import page as feed
 from pictura.web.frame import layout, login, media
 from pictura.web.frame.gate import Gate, WebConfig
 from pictura.web.frame.pages import Pages
-from pictura.web.rooms import gallery, models, picture, queue, rank, settings
+from pictura.web.rooms import export, gallery, models, picture, queue, rank, settings
 from pictura.web.wire import connections
 
 RECONNECT_S = 30.0
@@ -38,6 +38,7 @@ def create_app(config: WebConfig) -> FastAPI:
     pages.add("/settings", "Settings", settings.show)
     app.include_router(login.add(pages, config))
     app.include_router(media.routes(pages))
+    app.include_router(export.routes(pages))
     app.mount("/static", StaticFiles(directory=layout.STATIC))
     layout.add_head()
     ui.run_with(

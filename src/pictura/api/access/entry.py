@@ -15,7 +15,7 @@ from pictura.store.tables import User
 
 COOKIE = "pictura_login"
 CSRF_HEADER = "x-csrf-token"
-OPEN = frozenset(("/healthz", "/readyz", "/openapi.json"))
+OPEN = frozenset(("/", "/healthz", "/readyz", "/openapi.json"))
 """Addresses that tell nothing about anybody."""
 LOGIN = "/api/v1/session"
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))

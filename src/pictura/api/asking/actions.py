@@ -17,6 +17,7 @@ from pictura.actions.strengths import can, resolved
 from pictura.api.access.accounts import Who
 from pictura.api.access.policy import Policy
 from pictura.api.asking.models import Models
+from pictura.api.asking.shown import shaped
 from pictura.api.asking.uploads import as_png, from_base64
 from pictura.api.asking.wishes import Wish, resolve
 from pictura.core.errors import ConfigError, PicturaError
@@ -26,7 +27,6 @@ from pictura.prompt.parameters import Parameters
 from pictura.prompt.printing import to_text
 from pictura.prompt.request import MAX_PARTS, ParsedPrompt, Part
 from pictura.sample.randomness import draw_seed
-from pictura.sample.sizes import DEFAULT_SIZE, MAX_RATIO, MIN_SIDE
 from pictura.store.models import ModelInfo
 from pictura.store.tables import Image
 
@@ -63,17 +63,17 @@ def act(place: Place, image: Image, asked: Mapping[str, Any]) -> JobRequest:
     model, warnings = _painter(place.models, [image], name)
     mask = from_base64(asked["mask"], "mask", place.max_pixels) if "mask" in asked else None
     said = {key: asked[key] for key in ("action", "strength", "factor", "direction") if key in asked}
-    size = _shaped((image.width, image.height))
+    size = shaped((image.width, image.height))
     if name in _CANVASES:
         blank = Pixels.new("RGB", (image.width, image.height))
         canvas = canvas_of(asked, blank, mask)
         size, mask = canvas.size, canvas.mask
     prompt = asked.get("prompt")
-    if name == "remix" and model.by_imagination:
-        said["from_text"] = str(image.details.get("prompt", ""))
     action = resolved(said, model, new_prompt=prompt is not None) | _whence([image])
-    wish = _wish(asked, prompt or own_text([image], model), model, size)
-    return _job(place, wish, action, [image], warnings, {"mask": as_png(mask)} if name == "region" and mask else {})
+    strength = None if prompt else _strength(image, model)
+    wish = _wish(asked, prompt or own_text([image], model), model, size, strength)
+    uploads = {"mask": as_png(mask)} if name == "region" and mask else {}
+    return _job(place, wish, action, [image], warnings, uploads)
 
 
 def blend(place: Place, images: Sequence[Image], asked: Mapping[str, Any]) -> JobRequest:
@@ -84,7 +84,8 @@ def blend(place: Place, images: Sequence[Image], asked: Mapping[str, Any]) -> Jo
         model, warnings = _painter(place.models, images, "blend")
     prompt = asked.get("prompt")
     action = resolved({"action": "blend", "prompted": prompt is not None}, model) | _whence(images)
-    wish = _wish(asked, prompt or own_text(images, model), model, _shaped((images[0].width, images[0].height)))
+    size = shaped((images[0].width, images[0].height))
+    wish = _wish(asked, prompt or own_text(images, model), model, size)
     return _job(place, wish, action, images, warnings, {})
 
 
@@ -126,9 +127,7 @@ def _painter(models: Models, images: Sequence[Image], action: str) -> tuple[Mode
     if action == "blend":
         # What is between pictures is a thing of vectors: who imagines goes first.
         others = [one for one in painters if one.by_imagination]
-        own = own if own and own.by_imagination or not others else others[0]
-        if own is not None and can(own, action):
-            return own, []
+        own = own if (own and own.by_imagination) or not others else others[0]
     if own is not None and can(own, action):
         return own, []
     default = models.find("default")
@@ -172,13 +171,26 @@ def _upscale(place: Place, image: Image, asked: Mapping[str, Any]) -> JobRequest
     )
 
 
-def _wish(asked: Mapping[str, Any], text: str, model: ModelInfo, size: tuple[int, int]) -> Wish:
+def _strength(image: Image, model: ModelInfo) -> float | None:
+    """At which the picture was painted, if by that model."""
+    same = image.details.get("model_hash") == model.hash
+    return image.details.get("settings", {}).get("strength") if same else None
+
+
+def _wish(
+    asked: Mapping[str, Any],
+    text: str,
+    model: ModelInfo,
+    size: tuple[int, int],
+    strength: float | None = None,
+) -> Wish:
     return Wish(
         prompt=text,
         model=model.path.name,
         num_images=asked.get("num_images", 4),
         seed=asked.get("seed"),
         size=size,
+        strength=strength,
     )
 
 
@@ -210,11 +222,3 @@ def _job(
 
 def _whence(images: Sequence[Image]) -> dict[str, Any]:
     return {"of": [image.id for image in images], "parent_id": images[0].job_id}
-
-
-def _shaped(size: tuple[int, int]) -> tuple[int, int]:
-    """The shape of a picture at the area that is painted, or its own size where that is smaller."""
-    scale = min(1.0, math.sqrt(math.prod(DEFAULT_SIZE) / math.prod(size)))
-    width, height = (max(MIN_SIDE, round(side * scale)) for side in size)
-    longest = MAX_RATIO * min(width, height)
-    return min(width, longest), min(height, longest)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 
 from pictura.core.errors import ModelNotFoundError, did_you_mean
-from pictura.store.models import ALIASES, ModelInfo, find_models
+from pictura.store.models import ALIASES, ModelInfo, default_name, find_models
 
 FRESH_S = 2.0
 _PAINT = ("autoencoder", "gan", "dvae", "decoder")
@@ -47,12 +47,21 @@ class Models:
         """
         self.painters()
         meant = self._more.get(name, name) if foreign else name
-        model = self._found.get(meant) or self._found.get(ALIASES.get(meant, ""))
+        model = self._found.get(meant) or (self._default() if meant == "default" else None)
         if model is None:
             raise ModelNotFoundError(
                 f"No model is named {name[:80]!r}. {did_you_mean(name[:80], [*self._found, *ALIASES])}"
             )
         return model
+
+    def _default(self) -> ModelInfo | None:
+        """What `default` stands for at this moment, however lately it was promoted."""
+        name = default_name()
+        if name not in self._found:
+            with self._lock:
+                self._read_at = -float("inf")
+            self.painters()
+        return self._found.get(name)
 
 
 def has_alpha(model: ModelInfo) -> bool:

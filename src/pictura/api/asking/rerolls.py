@@ -1,7 +1,6 @@
 """The same request once more: with another seed, and another prompt where one is given."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from pictura.api.asking.actions import Place
@@ -32,10 +31,12 @@ def reroll(place: Place, job: Job, prompt: str | None) -> JobRequest:
     action = (job.request.get("action") or {}).get("action")
     if job.kind in TALKS or action == "upscale":
         raise ConfigError(f"A job that did {action or job.kind} has nothing left to chance; reroll another.")
-    request = dict(job.request) if prompt is None else _reprompted(place, job, prompt)
-    model, choices = place.models.find(request["model"]), {**request["choices"], "seed": draw_seed()}
-    check_budget({"num_images": job.num_images, **choices}, model, place.who.limits)
-    place.policy.check([text for text, share in choices.get("parts", [[request["prompt"], 1]]) if share > 0])
+    request = job.request if prompt is None else _reprompted(place, job, prompt)
+    model = place.models.find(request.get("model", "default"))
+    choices = {**request["choices"], "num_images": job.num_images, "seed": draw_seed()}
+    check_budget(choices, model, place.who.limits)
+    parts = choices.get("parts", [[request.get("prompt", ""), 1]])
+    place.policy.check([text for text, share in parts if share > 0])
     return JobRequest(
         num_images=job.num_images,
         kind="reroll",
@@ -47,19 +48,19 @@ def reroll(place: Place, job: Job, prompt: str | None) -> JobRequest:
 
 def _reprompted(place: Place, job: Job, prompt: str) -> Mapping[str, Any]:
     """The job's request with another prompt; what the prompt itself says goes before what was chosen."""
-    asked, given = job.request, [one.parameters for one in parse(prompt, max_jobs=1)][0]
+    asked, given = job.request, parse(prompt, max_jobs=1)[0].parameters
     kept = {name: value for name, value in asked["choices"].items() if name in _KEPT and value is not None}
     if given.draft or given.quality is not None:
         kept.pop("num_steps", None)
     size = asked["choices"].get("size")
     wish = Wish(
         prompt=prompt,
-        model=given.model or asked["model"],
+        model=given.model or asked.get("model"),
         num_images=job.num_images,
         size=None if size is None or given.aspect or given.draft else tuple(size),
         **{name: value for name, value in kept.items() if name != "noise_level"},
     )
     (made,) = resolve(wish, place.who, place.models, place.policy, max_jobs=1).requests
     carried = {name: asked[name] for name in _OF_ACTIONS if name in asked}
-    choices = {**made.request["choices"], **({"noise_level": kept["noise_level"]} if "noise_level" in kept else {})}
-    return replace(made, request={**made.request, **carried, "choices": choices}).request
+    noise = {name: kept[name] for name in ("noise_level",) if name in kept}
+    return {**made.request, **carried, "choices": {**made.request["choices"], **noise}}

@@ -100,8 +100,8 @@ def prepared(
     )
     small_mask = None if mask is None else mask.convert("L").resize(kept, Image.Resampling.BOX)
     return Upload(
-        image=_png(small),
-        mask=None if small_mask is None else _png(small_mask),
+        image=as_png(small),
+        mask=None if small_mask is None else as_png(small_mask),
         size=wanted,
         prompt=prompt,
     )
@@ -150,7 +150,8 @@ def _fitted(size: tuple[int, int], most: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _png(image: Image.Image) -> bytes:
+def as_png(image: Image.Image) -> bytes:
+    """A picture as a PNG file."""
     file = io.BytesIO()
     image.save(file, "PNG")
     return file.getvalue()

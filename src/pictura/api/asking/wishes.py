@@ -4,13 +4,14 @@ Everything that can be refused is refused here, before the queue: what the langu
 that are not there, settings that a model does not have, and more work than a user may ask for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pictura.api.access.accounts import Who
 from pictura.api.access.policy import Policy
 from pictura.api.asking.models import Models
+from pictura.api.asking.shown import Shown, weighed
 from pictura.api.asking.uploads import Upload
 from pictura.api.config import Limits
 from pictura.core.errors import BudgetError, ConfigError
@@ -59,6 +60,8 @@ class Wish:
     """A picture to begin with."""
     noise_level: float | None = None
     """How much of it is given up, 0.02 to 1."""
+    shown: Shown | None = None
+    """A picture that the prompt is about."""
     num_previews: int = 2
     via: str = "api"
     """Which API it came by."""
@@ -153,8 +156,10 @@ def _jobs(
         choices: dict[str, Any] = {"seed": draw_seed(), **meant(one, model), **chosen}
         if "size" in choices:
             choices["size"] = list(choices["size"])
+        elif wish.shown:
+            choices["size"] = list(wish.shown.size)
         _check(choices, one, model, strength, wish.upload)
-        _check_budget(choices, model, who.limits)
+        check_budget(choices, model, who.limits)
         request = {
             "prompt": one.words,
             "typed": wish.prompt,
@@ -166,6 +171,10 @@ def _jobs(
             "warnings": list(warnings),
             "via": wish.via,
         }
+        if wish.shown and (action := weighed(wish.shown, one, model)):
+            found.append(wish.shown.asked(request, action, num_images=wish.num_images))
+            continue
+        weighed(None, one, model)
         uploads = wish.upload.pictures() if wish.upload else {}
         found.append(JobRequest(num_images=wish.num_images, request=request, uploads=uploads))
     return found
@@ -185,7 +194,12 @@ def _check(
     model.check_strength(strength)
 
 
-def _check_budget(choices: dict[str, Any], model: ModelInfo, limits: Limits) -> None:
+def check_budget(choices: Mapping[str, Any], model: ModelInfo, limits: Limits) -> None:
+    """Refuse more work than a user may ask for at once.
+
+    Raises:
+        BudgetError: it is more.
+    """
     width, height = choices.get("size") or DEFAULT_SIZE
     painted = max(choices["num_images"], choices.get("candidates") or 0)
     steps = choices.get("num_steps") or model.sampling.num_steps

@@ -12,7 +12,7 @@ from pictura.api.access import accounts
 from pictura.api.access.entry import COOKIE
 from pictura.api.access.policy import Policy
 from pictura.api.config import SCOPES
-from pictura.api.deps import Admin, Reader, StudioDep
+from pictura.api.deps import Admin, Rates, Reader, StudioDep
 from pictura.api.schemas.native import (
     KeyAsked,
     KeyList,
@@ -26,8 +26,10 @@ from pictura.api.schemas.native import (
     UserList,
     UserTold,
 )
+from pictura.api.schemas.ratings import SettingsChanged
 from pictura.api.studio import Studio
 from pictura.core.errors import ConfigError, NotAllowedError, NotFoundError
+from pictura.store.ratings import events
 from pictura.store.tables import ApiKey, Setting, User
 
 router = APIRouter(tags=["accounts"])
@@ -51,8 +53,13 @@ def log_in(body: LoginAsked, request: Request, response: Response, studio: Studi
     )
     found = accounts.user_of_login(studio.database, token)
     assert found is not None
-    told = _user(studio, found[0])
-    return SessionTold(user=told, by="login", scopes=list(SCOPES), csrf_token=accounts.csrf_of(token))
+    return SessionTold(
+        user=_user(studio, found[0]),
+        by="login",
+        scopes=list(SCOPES),
+        settings=_settings(found[0]),
+        csrf_token=accounts.csrf_of(token),
+    )
 
 
 @router.get("/session")
@@ -62,7 +69,20 @@ def who_am_i(request: Request, studio: StudioDep, who: Reader) -> SessionTold:
         user = session.get_one(User, who.user_id)
     csrf = accounts.csrf_of(request.cookies[COOKIE]) if who.by == "login" else None
     by = cast(Literal["local", "key", "login"], who.by)
-    return SessionTold(user=_user(studio, user), by=by, scopes=sorted(who.scopes), csrf_token=csrf)
+    return SessionTold(
+        user=_user(studio, user),
+        by=by,
+        scopes=sorted(who.scopes),
+        settings=_settings(user),
+        csrf_token=csrf,
+    )
+
+
+@router.patch("/session")
+def change_session(body: SettingsChanged, request: Request, studio: StudioDep, who: Rates) -> SessionTold:
+    """Say whether models may learn from what one rates; nothing is learnt from anybody who did not say so."""
+    events.set_consent(studio.database, who.user_id, body.train_on_ratings, past=body.past)
+    return who_am_i(request, studio, who)
 
 
 @router.delete("/session", status_code=204)
@@ -190,6 +210,10 @@ def _user(studio: Studio, user: User) -> UserTold:
         disabled=user.disabled_at is not None,
         limits=asdict(accounts.limits_of(studio.database, user, of_role)),
     )
+
+
+def _settings(user: User) -> dict[str, bool]:
+    return {"train_on_ratings": user.train_on_ratings}
 
 
 def _key(row: ApiKey) -> KeyTold:

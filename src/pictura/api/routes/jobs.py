@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from pictura.api.access.accounts import Who
 from pictura.api.asking.wishes import Wish, resolve
 from pictura.api.deps import Painter, Reader, StudioDep
+from pictura.api.routes.actions import shown
 from pictura.api.schemas.native import MAX_PAGE, PAGE, JobPage, JobsAccepted, JobsAsked, JobTold
 from pictura.api.studio import Studio
 from pictura.api.telling import reading, sse
@@ -25,6 +26,8 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "Events."}
 }
 _MAX_EVENT = 2**63 - 1
+_ASIDE = ("lane", "image_id", "image")
+"""Of what is asked, what is no wish of how to paint."""
 
 
 @router.post("", status_code=202)
@@ -39,7 +42,8 @@ def submit_jobs(
     The same `Idempotency-Key` with the same body gives the same jobs again.
     """
     asked = body.model_dump()
-    wish = Wish(**{name: value for name, value in asked.items() if name != "lane"})
+    picture = shown(studio, who, body.image_id, body.image)
+    wish = Wish(shown=picture, **{name: value for name, value in asked.items() if name not in _ASIDE})
     found = resolve(wish, who, studio.models, studio.policy.get())
     jobs = studio.submit(found.requests, who, body.lane, idempotency_key, fingerprint(asked))
     return JobsAccepted(jobs=reading.told(studio.database, jobs))
@@ -65,7 +69,7 @@ def list_jobs(
 def get_job(job_id: str, studio: StudioDep, who: Reader) -> JobTold:
     """One job as it is now."""
     job = studio.queue.get(job_id, who.whose)
-    (told,) = reading.told(studio.database, [job])
+    (told,) = reading.told(studio.database, [job], who)
     if job.state == "queued":
         told.position = studio.queue.position(job.id)
     return told

@@ -18,7 +18,7 @@ from pictura.api.schemas.native import (
 from pictura.core.errors import PromptError
 from pictura.prompt.grammar import num_jobs, parse
 from pictura.prompt.printing import to_text
-from pictura.store.models import ALIASES
+from pictura.store.models import default_name
 
 router = APIRouter(tags=["models and prompts"])
 
@@ -26,12 +26,13 @@ router = APIRouter(tags=["models and prompts"])
 @router.get("/models")
 def list_models(studio: StudioDep, who: Reader) -> ModelList:
     """All models that can paint here."""
+    default = default_name()
     return ModelList(
         items=[
             ModelTold(
                 name=model.path.name,
                 family=model.family,
-                is_default=model.path.name == ALIASES["default"],
+                is_default=model.path.name == default,
                 licence=model.licence,
                 size_mb=model.size_mb,
                 transparent=has_alpha(model),

@@ -273,12 +273,11 @@ def _facts(form: _Form, size: str) -> dict[str, Any]:
 
 def _encoded(studio: Studio, image: Image, form: _Form) -> str:
     data, _ = pictures.delivered(
-        studio.files,
+        studio,
         image,
         format=form.format,
         background=form.background,
         compression=form.compression,
-        metadata=studio.policy.get().metadata,
     )
     return base64.b64encode(data).decode()
 

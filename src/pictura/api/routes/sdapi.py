@@ -237,8 +237,7 @@ async def _painted(studio: Studio, request: Request, who: Who, body: TextAsked, 
 
 
 def _told(studio: Studio, body: TextAsked, ready: _Ready, images: list[Image]) -> Painted:
-    metadata = studio.policy.get().metadata
-    files = [pictures.delivered(studio.files, image, format="png", metadata=metadata)[0] for image in images]
+    files = [pictures.delivered(studio, image, format="png")[0] for image in images]
     with_grid = len(files) > 1 and not body.do_not_save_grid
     choices = ready.job.request["choices"]
     seed, num = choices["seed"], len(images)
@@ -268,7 +267,7 @@ def _told(studio: Studio, body: TextAsked, ready: _Ready, images: list[Image]) -
         "x_left_out": ready.left_out,
     }
     if with_grid:
-        files.insert(0, _grid(files))
+        files.insert(0, pictures.sheet_delivered(studio, _grid(files), images))
     sent = [base64.b64encode(data).decode() for data in files] if body.send_images else []
     parameters = body.model_dump(exclude={"init_images", "mask"})
     return Painted(images=sent, parameters=parameters, info=json.dumps(info))

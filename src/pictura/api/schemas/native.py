@@ -42,6 +42,12 @@ class JobsAsked(Taken):
     top_k: int | None = Field(None, ge=0, le=10**6, description="Of models that paint by tokens; 0 is all.")
     candidates: int | None = Field(None, ge=1, le=MAX_CANDIDATES, description="Paint so many, keep the best.")
     strength: float | None = Field(None, ge=0, le=200, description="Of what was learnt, in percent.")
+    image_id: str | None = Field(
+        None, min_length=1, max_length=64, description="A picture of the studio that the prompt is about."
+    )
+    image: str | None = Field(
+        None, min_length=1, max_length=8 * 2**20, description="The same, sent: PNG, JPEG or WebP in base64."
+    )
 
 
 class PromptAsked(Taken):
@@ -126,6 +132,8 @@ class ImageTold(BaseModel):
     visibility: Visibility
     created_at: float = Field(description="Seconds since 1970.")
     deleted_at: float | None
+    liked: bool = Field(False, description="Whether the one who asks likes it.")
+    rating: str | None = Field(None, description="What they think of it: like, dislike, star.")
 
 
 class ErrorTold(BaseModel):
@@ -148,7 +156,11 @@ class JobTold(BaseModel):
     num_images: int
     choices: dict[str, Any]
     warnings: list[str]
+    kind: str = Field(description="imagine, or the action that it does.")
     parent_id: str | None
+    source_image_id: str | None = Field(description="The picture that it goes on from.")
+    action: dict[str, Any] | None = Field(description="What is done with pictures, without these.")
+    result: dict[str, Any] | None = Field(description="Of describe and shorten.")
     position: int | None = Field(None, description="Jobs before it, of `GET /jobs/{id}` while it waits.")
     cancel_asked: bool
     error: ErrorTold | None
@@ -270,6 +282,7 @@ class SessionTold(BaseModel):
     user: UserTold
     by: Literal["local", "key", "login"]
     scopes: list[str]
+    settings: dict[str, bool] = Field(description="train_on_ratings: models may learn from their ratings.")
     csrf_token: str | None = Field(None, description="Pages send it as x-csrf-token with every change.")
 
 

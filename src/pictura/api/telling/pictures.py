@@ -1,14 +1,18 @@
-"""Stored pictures as clients want them: another format, on white, or without what they say of themselves."""
+"""Stored pictures as clients want them: another format, on white, silent about themselves, signed."""
 
 import io
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from PIL import Image as Pixels
+from sqlalchemy import select
 
+from pictura.api.studio import Studio
+from pictura.api.telling.signing import Parent
 from pictura.core.errors import ConfigError
-from pictura.store.files import Files
-from pictura.store.metadata import on_white, save_picture
-from pictura.store.tables import Image
+from pictura.store.files import UPLOADS
+from pictura.store.metadata import on_white, save_picture, source_type
+from pictura.store.tables import Image, JobPicture
 
 Format = Literal["png", "jpeg", "webp"]
 Background = Literal["transparent", "opaque", "auto"]
@@ -17,36 +21,68 @@ _FORMATS = tuple(MEDIA)
 
 
 def delivered(
-    files: Files,
+    studio: Studio,
     image: Image,
     *,
     format: Format | None = None,  # noqa: A002
     background: Background = "auto",
     compression: int | None = None,
-    metadata: bool = True,
 ) -> tuple[bytes, str]:
-    """A picture's file.
+    """A picture's file as it leaves the studio: with metadata and signed, if its administrator says so.
 
     Args:
-        files: that hold it.
+        studio: that holds it.
         image: its row.
         format: None is the stored one.
         background: opaque lays it on white; the others leave it as it was painted.
         compression: quality of a JPEG or WebP, 0 to 100; None is the best (WebP: lossless).
-        metadata: whether it says how it was painted.
 
     Returns:
         The bytes and their media type.
     """
-    data, stored = files.read(image.path), _stored(image.path)
+    data, wanted = _encoded_as(studio, image, format, background, compression)
+    if studio.signer is None:
+        return data, MEDIA[wanted]
+    parent = _parent(studio, image)
+    return studio.signer.signed(data, MEDIA[wanted], source_type(image.details), parent), MEDIA[wanted]
+
+
+def sheet_delivered(studio: Studio, data: bytes, images: Sequence[Image]) -> bytes:
+    """A PNG that shows some pictures, as it leaves the studio."""
+    if studio.signer is None or not images:
+        return data
+    return studio.signer.signed(data, MEDIA["png"], source_type(images[0].details))
+
+
+def _encoded_as(
+    studio: Studio,
+    image: Image,
+    format: Format | None,  # noqa: A002
+    background: Background,
+    compression: int | None,
+) -> tuple[bytes, Format]:
+    metadata = studio.policy.get().metadata
+    data, stored = studio.files.read(image.path), _stored(image.path)
     wanted = format or stored
     if wanted == stored and background != "opaque" and compression is None and metadata:
-        return data, MEDIA[stored]
+        return data, wanted
     with Pixels.open(io.BytesIO(data), formats=[stored.upper()]) as opened:
         opened.load()
         pixels = on_white(opened) if background == "opaque" or wanted == "jpeg" else opened.copy()
     pixels.info.clear()
-    return _encoded(pixels, wanted, compression, image.details if metadata else None), MEDIA[wanted]
+    return _encoded(pixels, wanted, compression, image.details if metadata else None), wanted
+
+
+def _parent(studio: Studio, image: Image) -> Parent | None:
+    """The picture that another was painted from, while it is kept."""
+    query = select(JobPicture.path).where(JobPicture.job_id == image.job_id, JobPicture.name == "image")
+    with studio.database.read() as session:
+        path = session.scalar(query)
+    if path is None or not studio.files.exists(path):
+        return None
+    ours = image.details.get("origin", {}).get("source_image_ids")
+    name = ours[0] if ours and not path.startswith(UPLOADS) else "a picture that was sent"
+    return Parent(data=studio.files.read(path), media=MEDIA[_stored(path)], name=name)
 
 
 def reencoded(data: bytes, format: Format) -> bytes:  # noqa: A002
@@ -72,9 +108,9 @@ def _encoded(
     details: dict[str, Any] | None,
 ) -> bytes:
     file = io.BytesIO()
-    if details is not None and compression is None:
+    if details is not None:
         told = {name: value for name, value in details.items() if name != "notices"}
-        save_picture(pixels, file, told, format=format)
+        save_picture(pixels, file, told, format=format, quality=compression)
     elif format == "png":
         pixels.save(file, "PNG")
     elif format == "webp":
@@ -85,6 +121,7 @@ def _encoded(
     return file.getvalue()
 
 
-def _stored(path: str) -> str:
+def _stored(path: str) -> Format:
     suffix = path.rsplit(".", 1)[1]
-    return "jpeg" if suffix == "jpg" else suffix
+    found: dict[str, Format] = {"jpg": "jpeg", "png": "png", "webp": "webp"}
+    return found[suffix]

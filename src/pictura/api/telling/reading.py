@@ -1,14 +1,18 @@
 """What is read for a client: only what is theirs, or public; for an administrator, everybody's."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import select
 
 from pictura.api.access.accounts import Who
 from pictura.api.schemas.native import ErrorTold, ImageTold, JobTold
 from pictura.core.errors import ConfigError, NotFoundError
 from pictura.store.database import Database
+from pictura.store.ratings.events import opinions
+from pictura.store.search import LIKED, Wanted, find
 from pictura.store.tables import Image, Job, State
 
 
@@ -28,47 +32,55 @@ def jobs_page(
     if state is not None:
         query = query.where(Job.state == state)
     if cursor is not None:
-        query = query.where(Job.id < _checked(cursor))
+        query = query.where(Job.id < checked(cursor))
     with database.read() as session:
         jobs = list(session.scalars(query))
     page = jobs[:limit]
-    return told(database, page), page[-1].id if len(jobs) > limit else None
+    return told(database, page, who), page[-1].id if len(jobs) > limit else None
 
 
-def told(database: Database, jobs: Sequence[Job]) -> list[JobTold]:
-    """Jobs as clients see them, with the pictures that are not deleted."""
+def told(database: Database, jobs: Sequence[Job], who: Who | None = None) -> list[JobTold]:
+    """Jobs as clients see them, with the pictures that are not deleted, and what `who` thinks of these."""
     with database.read() as session:
         query = select(Image).where(Image.job_id.in_([job.id for job in jobs]), Image.deleted_at.is_(None))
         found = session.scalars(query.order_by(Image.job_id, Image.index)).all()
     images = defaultdict[str, list[Image]](list)
     for image in found:
         images[image.job_id].append(image)
-    return [_job(job, images[job.id]) for job in jobs]
+    thinks = opinions(database, who.user_id, [image.id for image in found]) if who and found else {}
+    return [_job(job, [image_told(one, thinks.get(one.id)) for one in images[job.id]]) for job in jobs]
 
 
 def images_page(
     database: Database,
     who: Who,
+    wanted: Wanted,
     *,
     limit: int,
     cursor: str | None = None,
-    deleted: bool = False,
-    public: bool = False,
     everybody: bool = False,
 ) -> tuple[list[ImageTold], str | None]:
-    """Pictures, those of the newest job first, and where the next page begins."""
-    query = select(Image).join(Job, Job.id == Image.job_id).order_by(Image.job_id.desc(), Image.index)
-    query = query.where(Image.deleted_at.is_not(None) if deleted else Image.deleted_at.is_(None))
-    if public and not deleted:
-        query = query.where(Image.visibility == "public")
-    elif not (everybody and who.is_admin):
-        query = query.where(Job.user_id == who.user_id)
-    if cursor is not None:
-        query = query.where(_behind(cursor))
-    with database.read() as session:
-        images = list(session.scalars(query.limit(limit + 1)))
-    page = images[:limit]
-    return [image_told(image) for image in page], page[-1].id if len(images) > limit else None
+    """Pictures, those of the newest job first, and where the next page begins.
+
+    Args:
+        database: that holds them.
+        who: asks.
+        wanted: what they search for; whose it may be is decided here.
+        limit: how many at most.
+        cursor: where the page before ended.
+        everybody: all users' pictures, where an administrator asks.
+    """
+    is_public = wanted.public and not wanted.deleted
+    if not is_public:
+        wanted = replace(wanted, public=False, user_id=None if everybody and who.is_admin else who.user_id)
+    images, after = find(database, wanted, limit=limit, before=None if cursor is None else _place(cursor))
+    return images_told(database, who, images), None if after is None else str(after)
+
+
+def images_told(database: Database, who: Who, images: Sequence[Image]) -> list[ImageTold]:
+    """Pictures as somebody sees them, with what they think of each."""
+    thinks = opinions(database, who.user_id, [image.id for image in images])
+    return [image_told(image, thinks.get(image.id)) for image in images]
 
 
 def image_for(database: Database, image_id: str, who: Who) -> Image:
@@ -90,8 +102,8 @@ def image_for(database: Database, image_id: str, who: Who) -> Image:
     raise NotFoundError(f"There is no picture {image_id[:100]!r} of yours.")
 
 
-def image_told(image: Image) -> ImageTold:
-    """A picture as clients see it."""
+def image_told(image: Image, rating: str | None = None) -> ImageTold:
+    """A picture as clients see it; `rating` is what the one who asks thinks of it."""
     where = f"/api/v1/images/{image.id}"
     return ImageTold(
         id=image.id,
@@ -107,10 +119,12 @@ def image_told(image: Image) -> ImageTold:
         visibility=image.visibility,
         created_at=image.created_at,
         deleted_at=image.deleted_at,
+        liked=rating in LIKED,
+        rating=rating,
     )
 
 
-def _job(job: Job, images: Sequence[Image]) -> JobTold:
+def _job(job: Job, images: list[ImageTold]) -> JobTold:
     asked = job.request
     choices = asked.get("choices", {})
     is_wrong = job.state in ("failed", "dead")
@@ -125,24 +139,39 @@ def _job(job: Job, images: Sequence[Image]) -> JobTold:
         num_images=job.num_images,
         choices=choices,
         warnings=asked.get("warnings", []),
+        kind=job.kind,
         parent_id=job.parent_id,
+        source_image_id=job.source_image_id,
+        action=_action(asked),
+        result=job.result,
         position=None,
         cancel_asked=job.cancel_asked,
         error=ErrorTold(code=job.error_code, message=job.error) if is_wrong else None,
-        images=[image_told(image) for image in images],
+        images=images,
         created_at=job.created_at,
         started_at=job.started_at,
         finished_at=job.finished_at,
     )
 
 
-def _behind(cursor: str) -> ColumnElement[bool]:
-    job_id, _, index = _checked(cursor).partition("-")
-    number = int(index) if index.isdecimal() and len(index) < 10 else -1
-    return or_(Image.job_id < job_id, and_(Image.job_id == job_id, Image.index > number))
+def _action(asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a request does with pictures; what these say of themselves stands with them."""
+    action = asked.get("action")
+    return None if action is None else {name: action[name] for name in action if name != "said"}
 
 
-def _checked(cursor: str) -> str:
+def _place(cursor: str) -> int:
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
+        checked("?")
+    return int(cursor)
+
+
+def checked(cursor: str) -> str:
+    """A cursor, if it can be one.
+
+    Raises:
+        ConfigError: it is something else.
+    """
     if len(cursor) > 40 or not all(letter in "0123456789abcdef-" for letter in cursor):
         raise ConfigError("A cursor is the next_cursor of the page before; this one is something else.")
     return cursor

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import Any
 
 from fastapi import Request
 from sqlalchemy import select
@@ -11,10 +12,12 @@ from starlette.concurrency import run_in_threadpool
 
 from pictura.api.access.accounts import Who
 from pictura.api.studio import Studio
-from pictura.core.errors import PicturaError, TooSlowError
+from pictura.core.errors import NoWorkerError, PicturaError, TooSlowError
 from pictura.store.tables import PENDING, Event, Image, Job
 
 log = logging.getLogger("pictura.api")
+WORDS_S = 30.0
+"""The longest wait for a job that answers with words."""
 _CANCELLED = "The job was cancelled."
 
 
@@ -28,6 +31,20 @@ class JobEndedError(PicturaError):
         self.code = code or self.code
         kinds = {kind.code: kind.http_status for kind in PicturaError.__subclasses__()}
         self.http_status = kinds.get(self.code, 409 if code == "cancelled" else 500)
+
+
+async def words(studio: Studio, request: Request, who: Who, job: Job) -> dict[str, Any]:
+    """Wait for a job that answers with words; arguments and errors are those of `pictures`.
+
+    Raises:
+        NoWorkerError: no worker answered soon.
+    """
+    wait_s = min(WORDS_S, studio.config.wait_s)
+    if not await _ended(studio, request, who, job, wait_s):
+        raise NoWorkerError(
+            f"No worker of the studio answered within {wait_s:g} s; all may be busy, or none runs. Try again."
+        )
+    return await run_in_threadpool(_said, studio, job.id)
 
 
 async def pictures(studio: Studio, request: Request, who: Who, job: Job) -> list[Image]:
@@ -45,22 +62,35 @@ async def pictures(studio: Studio, request: Request, who: Who, job: Job) -> list
     Raises:
         PicturaError: it failed, or took too long.
     """
-    async with cancelled_if_left(studio, who, [job]):
-        waiting = asyncio.ensure_future(_end(studio, job))
-        leaving = asyncio.ensure_future(_hang_up(request))
-        try:
-            done, _ = await asyncio.wait(
-                (waiting, leaving), timeout=studio.config.wait_s, return_when=asyncio.FIRST_COMPLETED
-            )
-        finally:
-            waiting.cancel()
-            leaving.cancel()
-        if waiting in done:
-            waiting.result()
-            return await run_in_threadpool(result, studio, job.id)
-        if leaving in done:
-            raise JobEndedError("cancelled", "The client hung up.")
+    if not await _ended(studio, request, who, job, studio.config.wait_s):
         raise TooSlowError(f"No picture came within {studio.config.wait_s:g} s; the job was cancelled.")
+    return await run_in_threadpool(result, studio, job.id)
+
+
+async def _ended(studio: Studio, request: Request, who: Who, job: Job, wait_s: float) -> bool:
+    """Wait for the end of a job, and whether it came in time; where it did not, the job is cancelled.
+
+    Raises:
+        JobEndedError: the client hung up.
+    """
+    with suppress(TimeoutError):
+        async with cancelled_if_left(studio, who, [job]):
+            waiting = asyncio.ensure_future(_end(studio, job))
+            leaving = asyncio.ensure_future(_hang_up(request))
+            try:
+                done, _ = await asyncio.wait(
+                    (waiting, leaving), timeout=wait_s, return_when=asyncio.FIRST_COMPLETED
+                )
+            finally:
+                waiting.cancel()
+                leaving.cancel()
+            if waiting in done:
+                waiting.result()
+                return True
+            if leaving in done:
+                raise JobEndedError("cancelled", "The client hung up.")
+            raise TimeoutError
+    return False
 
 
 async def events(studio: Studio, who: Who, job: Job) -> AsyncIterator[Event]:
@@ -88,6 +118,14 @@ def result(studio: Studio, job_id: str) -> list[Image]:
     if not found:
         raise JobEndedError("cancelled", _CANCELLED)
     return found
+
+
+def _said(studio: Studio, job_id: str) -> dict[str, Any]:
+    with studio.database.read() as session:
+        job = session.get_one(Job, job_id)
+    if job.result is None:
+        raise JobEndedError(job.error_code or "cancelled", job.error or _CANCELLED)
+    return job.result
 
 
 def committed(studio: Studio, job_id: str) -> list[Image]:

@@ -9,39 +9,39 @@ export default {
   props: { job: Object, previews: Object, progress: Object, trouble: String },
   emits: ["act", "look", "seen"],
   template: `
-    <article class="job" :class="job.status" :aria-label="label">
+    <article class="feed-job" :class="job.status" :aria-label="label">
       <div v-if="!job.gone" class="shots" role="group" :aria-label="grid" :style="{ '--columns': columns, '--ratio': ratio }"
         :aria-busy="pending" @keydown="key">
-        <div v-for="(cell, i) in cells" :key="i" class="cell" :class="{ done: cell.image, peek: cell.preview && !cell.image }">
+        <div v-for="(cell, i) in cells" :key="i" class="shot-cell" :class="{ done: cell.image, peek: cell.preview && !cell.image }">
           <button v-if="cell.image" type="button" class="shot" :data-image="cell.image.id" :tabindex="i === at ? 0 : -1" :aria-label="said(cell)"
             @focus="at = i" @click="look(i)">
             <img :src="cell.src" alt="" loading="lazy" decoding="async" :width="cell.image.w" :height="cell.image.h">
           </button>
-          <img v-else-if="cell.preview" class="preview" :src="cell.preview" alt="">
-          <div v-if="cell.image" class="acts">
-            <button v-for="one in acts" :key="one.act" type="button" class="act" :tabindex="i === at ? 0 : -1"
+          <img v-else-if="cell.preview" class="shot-preview" :src="cell.preview" alt="">
+          <div v-if="cell.image" class="shot-acts">
+            <button v-for="one in acts" :key="one.act" type="button" class="shot-act" :tabindex="i === at ? 0 : -1"
               :aria-label="one.name + ', picture ' + (i + 1)" :title="one.name" @focus="at = i" @click="act(one.act, cell.image)">
               <Icon :name="one.icon" />
             </button>
           </div>
-          <button v-if="cell.image" type="button" class="act like" :class="{ on: cell.image.liked }" :tabindex="i === at ? 0 : -1"
+          <button v-if="cell.image" type="button" class="shot-act shot-like" :class="{ on: cell.image.liked }" :tabindex="i === at ? 0 : -1"
             :aria-label="'Like picture ' + (i + 1)" :aria-pressed="cell.image.liked ? 'true' : 'false'" title="Like (L)"
             @focus="at = i" @click="act('like', cell.image)">
             <Icon :name="cell.image.liked ? 'heart-full' : 'heart'" />
           </button>
         </div>
-        <div v-if="job.status === 'running'" class="progress" role="progressbar" aria-label="Progress" aria-valuemin="0"
+        <div v-if="job.status === 'running'" class="shot-progress" role="progressbar" aria-label="Progress" aria-valuemin="0"
           aria-valuemax="100" :aria-valuenow="percent"><span :style="{ width: percent + '%' }"></span></div>
       </div>
-      <div class="job-foot">
-        <p class="job-prompt">{{ text.words }}<span v-for="(one, i) in text.parameters" :key="i" class="job-parameter mono">{{ one.text }}</span></p>
-        <p class="job-facts soft small numbers">
-          <span v-if="job.label" class="job-kind">{{ job.label }}</span>
+      <div class="feed-foot">
+        <p class="feed-prompt">{{ text.words }}<span v-for="(one, i) in text.parameters" :key="i" class="prompt-parameter mono">{{ one.text }}</span></p>
+        <p class="feed-facts soft small numbers">
+          <span v-if="job.label" class="feed-kind">{{ job.label }}</span>
           <span>{{ state }}</span>
         </p>
-        <p v-for="warning in job.warnings" :key="warning" class="job-warning soft small">{{ warning }}</p>
+        <p v-for="warning in job.warnings" :key="warning" class="feed-warning soft small">{{ warning }}</p>
         <p v-if="problem" class="trouble" role="alert">{{ problem }}</p>
-        <div class="job-acts">
+        <div class="feed-acts">
           <button v-if="pending" type="button" class="button" :disabled="job.cancelling" @click="act('cancel')">
             <Icon name="close" /><span>{{ job.cancelling ? "Cancelling" : "Cancel" }}</span>
           </button>

@@ -64,7 +64,7 @@ export default {
           <dl v-if="help" class="light-help">
             <template v-for="[keys, does] in texts" :key="keys"><dt><kbd>{{ keys }}</kbd></dt><dd>{{ does }}</dd></template>
           </dl>
-          <p class="light-prompt">{{ text.words }}<span v-for="(one, i) in text.parameters" :key="i" class="job-parameter mono">{{ one.text }}</span></p>
+          <p class="light-prompt">{{ text.words }}<span v-for="(one, i) in text.parameters" :key="i" class="prompt-parameter mono">{{ one.text }}</span></p>
           <p class="soft small numbers">{{ facts }}</p>
           <p v-for="notice in item.notices" :key="notice" class="soft small">{{ notice }}</p>
           <div v-if="siblings.length > 1" class="light-strip" role="group" aria-label="Pictures of this job">

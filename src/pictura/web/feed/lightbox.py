@@ -17,8 +17,8 @@ class Lightbox(Element, component="lightbox.js"):
         """Make it, closed.
 
         Args:
-            on_act: called with what shall be done and the picture: ``like``, ``vary``, ``reroll`` …, and ``view``
-                for each picture that was seen.
+            on_act: called with what shall be done and the picture: ``like``, ``vary``, ``reroll`` …, and
+                ``view`` for each picture that was seen.
         """
         super().__init__()
         self._on_act = on_act

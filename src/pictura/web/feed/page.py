@@ -13,5 +13,5 @@ async def show(here: Here) -> None:
     with here.telling():
         models = await here.api.models()
     feed = Feed(here)
-    bar = PromptBar(here, models, feed.paint)
+    bar = PromptBar(here, models, feed.paint, here.client.request.query_params.get("prompt", ""))
     await feed.build(bar)

@@ -6,7 +6,7 @@ const AFTER_MS = 200;
 
 export default {
   components: { Icon },
-  props: { models: Array, told: Object, busy: Boolean, problem: String },
+  props: { start: String, models: Array, told: Object, busy: Boolean, problem: String },
   emits: ["typed", "paint"],
   template: `
     <form class="prompt card" @submit.prevent="paint">
@@ -19,23 +19,23 @@ export default {
         ></textarea>
         <button v-if="text" type="button" class="prompt-clear" aria-label="Clear the prompt" title="Clear" @click="clear"><Icon name="close" /></button>
       </div>
-      <ul v-if="chips.length" class="chips" aria-label="Parameters">
-        <li v-for="(chip, i) in chips" :key="i + chip.text" class="chip">
+      <ul v-if="chips.length" class="prompt-chips" aria-label="Parameters">
+        <li v-for="(chip, i) in chips" :key="i + chip.text" class="prompt-chip">
           <span class="mono">{{ chip.text }}</span>
-          <button type="button" class="chip-off" :aria-label="'Remove ' + chip.text" :title="'Remove ' + chip.text" @click="remove(chip)">
+          <button type="button" class="prompt-chip-off" :aria-label="'Remove ' + chip.text" :title="'Remove ' + chip.text" @click="remove(chip)">
             <Icon name="close" />
           </button>
         </li>
       </ul>
       <p id="prompt-says" class="prompt-says" :class="{ wrong: says.wrong }" role="status">{{ says.text }}</p>
       <div class="prompt-foot">
-        <label class="pick"><span>Shape</span>
+        <label class="prompt-pick"><span>Shape</span>
           <select class="select" :value="shape" @change="put(['ar', 'aspect'], $event.target.value)">
             <option value="">1:1</option>
             <option v-for="one in shapes" :key="one" :value="one">{{ one }}</option>
           </select>
         </label>
-        <label v-if="models.length > 1" class="pick"><span>Model</span>
+        <label v-if="models.length > 1" class="prompt-pick"><span>Model</span>
           <select class="select" :value="model" @change="put(['model', 'v', 'version'], $event.target.value)">
             <option value="">{{ usual }}</option>
             <option v-for="one in others" :key="one" :value="one">{{ one }}</option>
@@ -48,7 +48,7 @@ export default {
       </div>
     </form>`,
   data() {
-    return { text: "", timer: 0 };
+    return { text: this.start, timer: 0 };
   },
   computed: {
     isAnswered() {
@@ -147,6 +147,7 @@ export default {
     },
   },
   mounted() {
+    if (this.text) this.$emit("typed", this.text);
     if (matchMedia("(hover: hover)").matches) this.$refs.text.focus({ preventScroll: true });
   },
 };

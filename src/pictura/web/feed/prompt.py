@@ -15,17 +15,19 @@ Paint = Callable[[str], Awaitable[None]]
 class PromptBar(Element, component="prompt.js"):
     """Takes a prompt, says what is wrong with it while it is typed, and hands it on."""
 
-    def __init__(self, here: Here, models: Sequence[Model], paint: Paint) -> None:
-        """Make it, empty.
+    def __init__(self, here: Here, models: Sequence[Model], paint: Paint, start: str = "") -> None:
+        """Make it.
 
         Args:
             here: the visit.
             models: to choose from.
             paint: called with the prompt; what it raises as ApiError is said under the text.
+            start: what stands in it at first.
         """
         super().__init__()
         self._here, self._paint = here, paint
         self._typed = ""
+        self._props["start"] = start
         self._props["models"] = [{"name": one.name, "is_default": one.is_default} for one in models]
         self._props["told"] = None
         self._props["busy"] = False

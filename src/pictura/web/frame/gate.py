@@ -17,7 +17,7 @@ from pictura.core.errors import ConfigError
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 _POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
-    "script-src 'self' 'unsafe-inline' 'unsafe-eval'; "  # the pages' kit compiles its templates in the browser
+    "script-src 'self' 'unsafe-inline' 'unsafe-eval'; "  # the kit compiles templates in the browser
     "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 _HEADERS = {

@@ -36,7 +36,8 @@ def add_head() -> None:
     """Link styles and scripts into every page; the first script runs before anything is drawn."""
     script = (STATIC / "first.js").read_text(encoding="utf-8")
     sheets = "".join(
-        f'<link rel="stylesheet" href="{_versioned(name)}">' for name in ("theme.css", "feed.css", "rooms.css")
+        f'<link rel="stylesheet" href="{_versioned(name)}">'
+        for name in ("theme.css", "feed.css", "rooms.css")
     )
     ui.add_head_html(
         f"<script>{script}</script>{sheets}"

@@ -1,5 +1,7 @@
 """Logging in and out: the API's token goes into a cookie that no script can read."""
 
+from contextlib import suppress
+
 from fastapi import APIRouter, Request
 from nicegui import ui
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -46,10 +48,8 @@ def add(pages: Pages, config: WebConfig) -> APIRouter:
     @routes.post("/logout")
     async def log_out(request: Request) -> Response:
         answer = RedirectResponse("/login", 303)
-        try:
+        with suppress(ApiError):  # the cookie goes in any case
             await pages.api(request).log_out()
-        except ApiError:  # the cookie goes in any case
-            pass
         answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
         return answer
 

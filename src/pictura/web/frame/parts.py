@@ -15,7 +15,7 @@ Action = Callable[[], Awaitable[None] | None]
 class Tag(TextElement):
     """An element of plain HTML with a text in it; whatever stands in the text is shown, not run."""
 
-    def __init__(self, name: str, text: str = "", classes: str = "", **attributes: Any) -> None:
+    def __init__(self, name: str, /, text: str = "", classes: str = "", **attributes: Any) -> None:
         """Make it.
 
         Args:
@@ -76,7 +76,7 @@ class Dialog(Tag):
 
 
 def icon(name: str) -> Tag:
-    """A small drawing of `static/icons.svg`, in the colour of the text around it; it says nothing to readers."""
+    """A small drawing of `static/icons.svg`, in the colour of the text around it; readers do not hear it."""
     found = Tag("svg", classes="icon", aria_hidden="true", focusable="false")
     with found:
         Tag("use", href=f"{ICONS}#{name}")
@@ -115,7 +115,9 @@ def button(
     return found
 
 
-def link(label: str, address: str, *, icon: str | None = None, kind: Kind = "plain", **attributes: Any) -> Tag:
+def link(
+    label: str, address: str, *, icon: str | None = None, kind: Kind = "plain", **attributes: Any
+) -> Tag:
     """A link that looks like a button."""
     found = Tag("a", classes=f"button {kind}", href=address, **attributes)
     with found:

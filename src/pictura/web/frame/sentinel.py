@@ -15,7 +15,9 @@ REST_S = 2.0
 class Sentinel(Element, component="sentinel.js"):
     """Stands behind a list, and asks for more of it when its end comes near."""
 
-    def __init__(self, here: Here, more: Callable[[], Awaitable[bool]], trouble: Trouble | None = None) -> None:
+    def __init__(
+        self, here: Here, more: Callable[[], Awaitable[bool]], trouble: Trouble | None = None
+    ) -> None:
         """Begin; the first piece may be there already.
 
         Args:

@@ -1,4 +1,4 @@
-"""Jobs that were just asked for, with their progress, until their pictures are there."""
+"""Jobs that were just asked for: their progress, then their pictures."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,18 +11,17 @@ from pictura.web.frame import parts
 from pictura.web.frame.here import Here
 from pictura.web.frame.parts import Tag
 from pictura.web.told import Job
-from pictura.web.wire import ApiError
 
 
 class Coming:
-    """A list that grows by `add`; each job says how far it is, then leaves when `on_done` has shown it."""
+    """A list that grows by `add`; each job says how far it is, then shows what came of it."""
 
     def __init__(self, here: Here, on_done: Callable[[Job], Awaitable[None]]) -> None:
         """Make it, empty.
 
         Args:
             here: the page it stands on.
-            on_done: called with a job whose pictures are there.
+            on_done: called with a job that has pictures now.
         """
         self._here, self._on_done = here, on_done
         self._tasks = set[asyncio.Task[Any]]()
@@ -30,49 +29,68 @@ class Coming:
         here.client.on_delete(self._close)
 
     def add(self, job: Job, title: str) -> None:
-        """Follow a job."""
-        with self._list, Tag("li", classes="card coming-job", data_job=job.id) as row:
-            with Tag("div", classes="row coming-head"):
-                state = Tag("span", f"{title}: waiting")
-
-                async def cancel() -> None:
-                    with self._here.telling(trouble):
-                        await self._here.api.cancel(job.id)
-
-                parts.button("Cancel", cancel, icon="close", kind="quiet", hide_label=True)
-            bar = Tag("progress", classes="bar", max=1, aria_label=f"{title}: progress")
-            for warning in job.warnings:
-                Tag("p", warning, "soft small")
-            trouble = parts.Trouble()
-
-        def tell(text: str) -> None:
-            state.text = f"{title}: {text}"
-
-        task = background_tasks.create(self._follow(job, row, bar, tell, trouble))
+        """Follow a job; the newest stands first."""
+        with self._list:
+            row = _Row(self._here, job, title)
+        row.element.move(target_index=0)
+        task = background_tasks.create(self._follow(job.id, row))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _follow(
-        self, job: Job, row: Tag, bar: Tag, tell: Callable[[str], None], trouble: parts.Trouble
-    ) -> None:
-        with self._here.telling(trouble):
-            async with aclosing(self._here.api.events(job.id)) as events:
+    async def _follow(self, job_id: str, row: "_Row") -> None:
+        with self._here.telling(row.trouble):
+            async with aclosing(self._here.api.events(job_id)) as events:
                 async for event in events:
                     if event.kind == "started":
-                        tell("painting")
+                        row.tell("painting")
                     elif event.kind == "progress":
-                        bar.put(value=round(event.data["done"] / max(1, event.data["total"]), 3))
-            ended = await self._here.api.job(job.id)
-            if ended.status == "done":
-                with self._list:
-                    await self._on_done(ended)
-                row.delete()
-                return
-            tell("cancelled" if ended.status == "cancelled" else "failed")
-            bar.delete()
-            if ended.error and ended.error.message:
-                raise ApiError(ended.error.message, code=ended.error.code or "failed")
+                        row.progress(event.data["done"] / max(1, event.data["total"]))
+            ended = await self._here.api.job(job_id)
+            row.end(ended)
+            if ended.images:
+                await self._on_done(ended)
 
     def _close(self) -> None:
         for task in self._tasks:
             task.cancel()
+
+
+class _Row:
+    """One job of the list."""
+
+    def __init__(self, here: Here, job: Job, title: str) -> None:
+        self._title = title
+        self.element = Tag("li", classes="card coming-job", data_job=job.id)
+        with self.element:
+            with Tag("div", classes="row coming-head"):
+                self._state = Tag("span", f"{title}: waiting")
+                self._stop = parts.button("Cancel", self._cancel, icon="close", kind="quiet", hide_label=True)
+            self._bar = Tag("progress", classes="bar", max=1, aria_label=f"{title}: progress")
+            for warning in job.warnings:
+                Tag("p", warning, "soft small")
+            self.trouble = parts.Trouble()
+        self._here, self._job_id = here, job.id
+
+    def tell(self, text: str) -> None:
+        """Say how it is."""
+        self._state.text = f"{self._title}: {text}"
+
+    def progress(self, share: float) -> None:
+        """Show how much is painted, in [0, 1]."""
+        self._bar.put(value=round(share, 3))
+
+    def end(self, job: Job) -> None:
+        """Show what came of it."""
+        self._bar.delete()
+        self._stop.delete()
+        self.tell(job.status if job.status in ("done", "cancelled") else "failed")
+        if job.images:
+            with self.element, Tag("div", classes="coming-tiles"):
+                for image in job.images:
+                    parts.tile(image)
+        if job.error and job.error.message:
+            self.trouble.say(job.error.message)
+
+    async def _cancel(self) -> None:
+        with self._here.telling(self.trouble):
+            await self._here.api.cancel(self._job_id)

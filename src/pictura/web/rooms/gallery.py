@@ -67,7 +67,7 @@ class _Gallery:
         self._filters(models)
         self._trouble = parts.Trouble()
         self._status = Tag("p", "", "hidden-label", role="status")
-        page = Page[Image](items=())
+        page: Page[Image] = Page(items=())
         with self._here.telling(self._trouble):
             page = await self._find(None)
         self._cursor = page.next_cursor
@@ -130,7 +130,8 @@ class _Gallery:
                 self._tell(page)
 
     async def _more(self) -> None:
-        turn, page = self._turn, Page[Image](items=(), next_cursor=self._cursor)
+        turn = self._turn
+        page: Page[Image] = Page(items=(), next_cursor=self._cursor)
         with self._here.telling(self._trouble):
             page = await self._find(self._cursor)
         if turn == self._turn:

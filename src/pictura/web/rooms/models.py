@@ -84,8 +84,8 @@ def _facts(model: Model) -> None:
         _fact("Size", f"{model.size_mb:,.0f} MB" if model.size_mb >= 1 else f"{1000 * model.size_mb:,.0f} KB")
         _fact("Transparent", "yes" if model.transparent else "no")
         for name, label in _SAMPLING.items():
-            if model.sampling.get(name) is not None:
-                _fact(label, _short(model.sampling[name]))
+            if model.sampling.get(name) not in (None, 1):  # one step, and a guidance of 1, are none
+                _fact(label, _short(model.sampling[name]).replace("_", " "))
 
 
 def _metrics(model: Model) -> None:

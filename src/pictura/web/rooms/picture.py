@@ -19,6 +19,8 @@ from pictura.web.wire import ApiError
 
 _HIDDEN = frozenset(("typed", "resolved", "device", "size", "painted_size", "scaling", "num_images"))
 """Settings that are told elsewhere, or to nobody's use."""
+_LONGEST = 40
+"""Letters of a value without blanks; of longer ones, which are hashes, the beginning is shown."""
 
 
 async def show(here: Here, image_id: str) -> None:
@@ -67,7 +69,8 @@ class _Picture:
         with Tag("article", classes="picture"):
             with Tag("div", classes="picture-left"):
                 self._place = Tag("div")
-                with Tag("figure", classes="picture-figure") as self._figure:
+                shape = f"--shape: {image.width / image.height:.4f}"
+                with Tag("figure", classes="picture-figure", style=shape) as self._figure:
                     Tag(
                         "img",
                         src=parts.file(image.id),
@@ -96,17 +99,17 @@ class _Picture:
     def _head(self) -> None:
         image = self._image
         Tag("h1", image.prompt, "picture-prompt")
-        with Tag("div", classes="row picture-tools"):
+        with Tag("div", classes="picture-tools"):
             self._heart = parts.button("Like", self._like, icon="heart", aria_pressed=_said(image.liked))
             parts.link("Download", f"{parts.file(image.id)}?download=1", icon="download", download=True).on(
                 "click", self._downloaded, args=[]
             )
-            parts.button("Copy prompt", self._copier(image.prompt), icon="copy", hide_label=True)
             parts.link("Use prompt", f"/?prompt={quote(image.prompt)}", icon="text")
+            parts.button("Copy prompt", self._copier(image.prompt), icon="copy")
             if self._job is not None:
                 self._shown = parts.button("", self._show, icon="eye")
                 self._tell_shown()
-                parts.button("Delete", self._delete, icon="trash", kind="danger", hide_label=True)
+                parts.button("Delete", self._delete, icon="trash", kind="danger")
 
     def _gone(self) -> None:
         """What stands there while it is deleted."""
@@ -119,10 +122,10 @@ class _Picture:
     def _acts(self) -> None:
         acting = Acting(self._here, self._image, self._coming)
         region = Region(acting, self._image, self._place, self._figure)
-        with Tag("div", classes="row"):
+        with Tag("div", classes="picture-pair"):
             parts.button("Vary a region", region.open, icon="brush")
             parts.button("Describe", self._describe, icon="text")
-        self._captions = Tag("div", role="status")
+        self._captions = Tag("div", classes="captions-place", role="status")
         Remix(acting, self._image)
 
     async def _describe(self) -> None:
@@ -152,7 +155,7 @@ class _Picture:
                 for name, value in facts:
                     with Tag("div"):
                         Tag("dt", name)
-                        Tag("dd", value)
+                        Tag("dd", value if len(value) <= _LONGEST or " " in value else f"{value[:12]}…")
                         parts.button(
                             f"Copy {name.lower()}",
                             self._copier(value),

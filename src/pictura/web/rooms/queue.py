@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -147,11 +147,16 @@ class _Queue:
         for task in self._followed.values():
             task.cancel()
 
-    def _painting(self, jobs: Any) -> list[Job]:
-        """Jobs that paint; those that describe or shorten are over in a moment and are not shown."""
+    def _painting(self, jobs: Sequence[Job]) -> list[Job]:
+        """Jobs that paint: what runs, what waits, the oldest first, then what ended, the newest first.
+
+        Those that describe or shorten are over in a moment and are not shown.
+        """
         shown = [job for job in jobs if job.num_images]
-        waiting = [job for job in shown if job.is_pending]
-        return waiting + [job for job in shown if not job.is_pending]
+        pending = sorted(
+            (job for job in shown if job.is_pending), key=lambda job: (job.status != "running", job.id)
+        )
+        return pending + [job for job in shown if not job.is_pending]
 
     async def _placed(self, job: Job, index: int) -> Job:
         """A job with its place in the line, where it waits."""

@@ -32,11 +32,13 @@ async def show(here: Here) -> None:
     """Build the page."""
     parts.heading("Settings")
     with Tag("div", classes="settings"):
-        _Learning(here).build()
-        await _Ratings(here).build()
-        await _Keys(here).build()
-        _looks()
-        _account(here)
+        with Tag("div", classes="stack"):
+            _Learning(here).build()
+            _Ratings(here).build()
+            _looks()
+        with Tag("div", classes="stack"):
+            await _Keys(here).build()
+            _account(here)
 
 
 def _section(title: str, sentence: str, anchor: str) -> Tag:
@@ -87,7 +89,7 @@ class _Ratings:
     def __init__(self, here: Here) -> None:
         self._here = here
 
-    async def build(self) -> None:
+    def build(self) -> None:
         with _section(
             "Your ratings",
             "Likes, choices between pictures and what you did with them, with what was shown beside.",
