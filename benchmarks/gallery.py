@@ -161,7 +161,7 @@ def measure(database: Database, rows: int) -> dict[str, tuple[float, float, int]
         seed = session.scalar(text(f"SELECT seed FROM images WHERE place >= {PLACES * rows // A_JOB // 2}"))
     found = dict[str, tuple[float, float, int]]()
     for name, wanted in searches(user, vocabulary, int(seed)).items():
-        times, images = list[float](), []
+        times, images = list[float](), list[Image]()
         for _ in range(ROUNDS):
             start = time.perf_counter()
             images, _ = find(database, wanted, limit=50)

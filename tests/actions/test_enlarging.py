@@ -1,15 +1,24 @@
 """Pictures made larger, learnt or not, as one and not as tiles."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import pictura
 from pictura.actions import work
-from pictura.actions.enlarging import LANCZOS, LEARNT, enlarge, enlarged_size, learner, num_rounds, starts
+from pictura.actions.enlarging import (
+    LANCZOS,
+    LEARNT,
+    NOTICE,
+    enlarge,
+    enlarged_size,
+    learner,
+    starts,
+)
 from pictura.core import images
 from pictura.core.errors import ConfigError, SizeError
 from pictura.pipeline import Painter, Picture
@@ -39,20 +48,21 @@ def test_without_an_upsampler_it_is_lanczos_and_said_so(flow: Painter) -> None:
     one = make(flow, noisy((40, 30)), factor=2, by=LANCZOS, said=said)
     expected = noisy((40, 30)).resize((80, 60), Image.Resampling.LANCZOS)
     np.testing.assert_array_equal(np.asarray(one.image), np.asarray(expected))
-    assert one.notices == (
-        "Enlarged by Lanczos, which adds no detail: no model here has an upsampler that learnt to.",
-    )
+    assert one.notices == (NOTICE,)
+    assert NOTICE.startswith("Enlarged by Lanczos, which adds no detail")
     assert (one.prompt, one.seed, one.index, one.model) == ("a dog", 9, 2, "other")
     assert one.settings["scaling"] == "lanczos"
     assert one.settings["size"] == [80, 60]
     assert one.settings["made_by"] == {"command": "upscale", "factor": 2, "by": "lanczos"}
 
 
-def test_a_learnt_enlargement_shows_the_same_picture(unclip_home: Path) -> None:
+def test_a_learnt_enlargement_shows_the_same_picture() -> None:
     """The embedded upsampler, on a picture of another size than it paints."""
     painter = pictura.load("unclip", device="cpu", num_threads=1)
-    big = np.zeros((1, 4, 160, 240), dtype=np.float32)
-    big[:, 3], big[:, 2, :, :120], big[:, 0, 40:, 120:] = 1, 0.9, 0.8
+    drawn = Image.new("RGBA", (960, 640), "navy")
+    for i, colour in enumerate(("orange", "white", "red")):
+        ImageDraw.Draw(drawn).ellipse((40 + 300 * i, 60, 300 + 300 * i, 560), fill=colour)
+    big = images.from_pil([drawn.resize((240, 160), Image.Resampling.BOX)])
     small = big.reshape(1, 4, 40, 4, 60, 4).mean(axis=(3, 5))
     found = drive(enlarge(painter, small, seed=1), painter.backend)
     assert found.shape == big.shape
@@ -62,8 +72,8 @@ def test_a_learnt_enlargement_shows_the_same_picture(unclip_home: Path) -> None:
     assert np.square(found - big).mean() < np.square(plain - big).mean()
 
 
-def test_a_picture_that_was_scaled_up_before_is_enlarged_from_what_was_painted(unclip_home: Path) -> None:
-    painter = pictura.load(unclip_home / "models" / "unclip", device="cpu", num_threads=1)
+def test_a_picture_that_was_scaled_up_before_is_enlarged_from_what_was_painted() -> None:
+    painter = pictura.load("unclip", device="cpu", num_threads=1)
     side = painter.model.manifest["upsampler"]["size"] // painter.model.factor
     painted = noisy((side, side))
     shown = painted.resize((4 * side, 4 * side), Image.Resampling.LANCZOS)
@@ -82,7 +92,7 @@ def test_tiles_cover_a_side_overlap_and_end_with_it() -> None:
         found = starts(length, 32)
         assert found[0] == 0
         assert found[-1] == length - 32
-        assert all(0 < b - a <= 24 for a, b in zip(found, found[1:], strict=False)) or length == 32
+        assert all(0 < b - a <= 24 for a, b in pairwise(found)) or length == 32
 
 
 def test_no_picture_becomes_larger_than_any_can_be() -> None:
@@ -91,10 +101,15 @@ def test_no_picture_becomes_larger_than_any_can_be() -> None:
         enlarged_size((300, 200), 4)
     with pytest.raises(ConfigError, match="2 or 4 times; got 3"):
         enlarged_size((64, 64), 3)
-    assert num_rounds(64, 1024, 4) == 2
-    assert num_rounds(64, 512, 4) == 2
-    assert num_rounds(128, 1024, 4) == 1, "twice would take too long"
-    assert num_rounds(500, 1000, 4) == 0
+
+
+def test_a_picture_that_is_too_large_for_the_upsampler_is_told() -> None:
+    painter = pictura.load("unclip", device="cpu", num_threads=1)
+    one = make(painter, noisy((500, 300)), factor=2, by=LEARNT)
+    assert one.settings["scaling"] == one.settings["made_by"]["by"] == "lanczos"
+    assert one.notices == (
+        "Enlarged by Lanczos, which adds no detail: the picture is too large for the upsampler.",
+    )
 
 
 def test_what_learnt_to_enlarge_is_found_among_models(tiny_home: Path) -> None:

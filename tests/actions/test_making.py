@@ -94,7 +94,10 @@ def test_what_a_canvas_keeps_is_bit_equal_and_the_rest_is_new(flow: Painter, act
     assert one.settings["scaling"] == "pasted"
 
 
-def test_pictures_say_by_which_action_they_were_made(flow: Painter, tmp_path: Path) -> None:
+def test_pictures_say_by_which_action_they_were_made(
+    flow: Painter, tiny_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PICTURA_HOME", str(tiny_home))
     action = {"action": "zoom", "factor": 1.5, "of": ["abc-0"], "parent_id": "abc"}
     (one,) = make(flow, action)
     assert one.settings["made_by"] == {
@@ -124,8 +127,9 @@ def test_the_engine_paints_an_action_as_it_is_painted_alone(
     assert [event.kind for event in events if event.kind in ("failed", "done")] == ["done"]
     found = {event.index: event.picture for event in events if event.kind == "picture"}
     for i, one in enumerate(alone):
-        assert found[i] is not None
-        np.testing.assert_array_equal(np.asarray(found[i].image), np.asarray(one.image))
+        same = found[i]
+        assert same is not None
+        np.testing.assert_array_equal(np.asarray(same.image), np.asarray(one.image))
 
 
 def test_a_painter_by_imagination_varies_and_paints_a_prompt_with_a_picture(unclip: Painter) -> None:

@@ -35,7 +35,7 @@ def test_a_word_said_twice_matters_less_than_the_colour() -> None:
 
 
 def test_shorter_prompts_lose_one_word_after_another_in_their_order() -> None:
-    words = "a red fox on a dark blue background with two yellow stars".split()
+    words = ["a", "red", "fox", "on", "a", "dark", "blue", "background", "with", "two", "yellow", "stars"]
     found = shorten(" ".join(words))
     assert len(found.prompts) == 5
     lengths = [len(prompt.split()) for prompt in found.prompts]

@@ -94,7 +94,8 @@ def _answers(home: Path) -> bool:
 @contextlib.contextmanager
 def app_client(folder: Path, **config: Any) -> Iterator[TestClient]:
     """A client of an app in this process, without workers."""
-    chosen = ApiConfig(database=f"sqlite:///{folder / 'studio.db'}", files=str(folder / "pictures"), **config)
+    places = {"database": f"sqlite:///{folder / 'studio.db'}", "files": str(folder / "pictures")}
+    chosen = ApiConfig(**{**places, **config})
     with TestClient(create_app(chosen), base_url="http://127.0.0.1") as client:
         yield client
 

@@ -12,13 +12,14 @@ from pictura.api.access import entry
 from pictura.jobs.values import JobRequest
 from tests.api.api_kit import add_user, app_client, key_of, png, studio_of
 
-OPEN, READ, PAINT, ADMIN = "open", "read", "paint", "admin"
+OPEN, READ, RATE, PAINT, ADMIN = "open", "read", "rate", "paint", "admin"
 NEEDS = {
     "GET /healthz": OPEN,
     "GET /readyz": OPEN,
     "GET /metrics": ADMIN,
     "POST /api/v1/session": OPEN,
     "GET /api/v1/session": READ,
+    "PATCH /api/v1/session": RATE,
     "DELETE /api/v1/session": READ,
     "POST /api/v1/jobs": PAINT,
     "GET /api/v1/jobs": READ,
@@ -27,6 +28,7 @@ NEEDS = {
     "POST /api/v1/jobs/{job_id}/retry": PAINT,
     "GET /api/v1/jobs/{job_id}/events": READ,
     "GET /api/v1/images": READ,
+    "GET /api/v1/images/facets": READ,
     "GET /api/v1/images/{image_id}": READ,
     "GET /api/v1/images/{image_id}/file": READ,
     "GET /api/v1/images/{image_id}/thumb": READ,
@@ -38,6 +40,14 @@ NEEDS = {
     "POST /api/v1/blend": PAINT,
     "POST /api/v1/describe": PAINT,
     "POST /api/v1/shorten": PAINT,
+    "POST /api/v1/ratings": RATE,
+    "GET /api/v1/ratings": RATE,
+    "DELETE /api/v1/ratings": RATE,
+    "DELETE /api/v1/ratings/{rating_id}": RATE,
+    "GET /api/v1/ratings/export": RATE,
+    "GET /api/v1/pairs/next": RATE,
+    "POST /api/v1/pairs": RATE,
+    "GET /api/v1/pairs/stats": RATE,
     "GET /api/v1/models": READ,
     "GET /api/v1/learning": READ,
     "POST /api/v1/prompts/parse": READ,
@@ -124,8 +134,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             "image_id": image.id,
             "user_id": people["ben"].id,
             "key_id": key["id"],
+            "rating_id": _rated(client, headers["anna"], image.id),
         }
         yield World(client=client, headers=headers, ids=ids)
+
+
+def _rated(client: TestClient, headers: dict[str, str], image_id: str) -> str:
+    asked = {"events": [{"kind": "like", "image_id": image_id}]}
+    found: str = client.post("/api/v1/ratings", json=asked, headers=headers).json()["ids"][0]
+    return found
 
 
 def test_every_route_has_an_entry(world: World) -> None:
@@ -147,7 +164,7 @@ def test_rights_follow_role_and_scope(world: World, route: str) -> None:
     assert (world.call(route, "eva") == 403) == (need in (PAINT, ADMIN)), "viewers only look"
     assert (world.call(route, "anna-rates") == 403) == (need in (PAINT, ADMIN)), "that key only rates"
     assert (world.call(route, "anna") in REFUSED) == (need == ADMIN), "users do no administrator's work"
-    assert (world.call(route, "root-paints") == 403) == (need == ADMIN), "that key administers nothing"
+    assert (world.call(route, "root-paints") == 403) == (need in (RATE, ADMIN)), "that key only paints"
     assert world.call(route, "root") not in REFUSED
 
 
@@ -168,6 +185,20 @@ def test_lists_hold_only_what_is_ones_own(world: World) -> None:
         "items"
     ]
     assert world.ids["job_id"] in [one["id"] for one in everything]
+
+
+def test_ratings_are_seen_and_deleted_by_their_user_alone(world: World) -> None:
+    rating = _rated(world.client, world.headers["anna"], world.ids["image_id"])
+    for person in ("ben", "eva", "root"):
+        deleted = world.client.delete(f"/api/v1/ratings/{rating}", headers=world.headers[person])
+        assert deleted.status_code == 404
+        items = world.client.get("/api/v1/ratings", headers=world.headers[person]).json()["items"]
+        assert rating not in [one["id"] for one in items]
+    assert world.client.delete(f"/api/v1/ratings/{rating}", headers=world.headers["anna"]).status_code == 200
+    for path in ("ratings/export", "pairs/stats"):
+        address = f"/api/v1/{path}?everybody=true"
+        assert world.client.get(address, headers=world.headers["ben"]).status_code == 403
+        assert world.client.get(address, headers=world.headers["root"]).status_code == 200
 
 
 def test_a_public_picture_is_seen_by_all_and_changed_by_none(world: World) -> None:

@@ -12,12 +12,13 @@ from PIL import PngImagePlugin
 from pictura.api.config import ApiConfig
 from pictura.core.errors import ConfigError
 from pictura.jobs.values import JobRequest
+from pictura.store.database import Database
 from tests.api.api_kit import app_client, opened, png, studio_of
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> Iterator[TestClient]:
-    with app_client(tmp_path) as client:
+def client(tmp_path: Path, database: Database) -> Iterator[TestClient]:
+    with app_client(tmp_path, database=database.url.render_as_string(hide_password=False)) as client:
         yield client
 
 
@@ -166,12 +167,13 @@ def test_numbers_are_counted_for_prometheus(client: TestClient) -> None:
     assert 'pictura_jobs_waiting{lane="relax"} 1.0' in text
 
 
-def test_a_database_that_is_gone_is_told_as_such(client: TestClient, tmp_path: Path) -> None:
-    assert client.get("/readyz").status_code == 200
-    studio_of(client).database.close()
-    (tmp_path / "studio.db").unlink()
-    (tmp_path / "studio.db").mkdir()
-    answer = client.get("/readyz")
+def test_a_database_that_is_gone_is_told_as_such(tmp_path: Path) -> None:
+    with app_client(tmp_path) as client:
+        assert client.get("/readyz").status_code == 200
+        studio_of(client).database.close()
+        (tmp_path / "studio.db").unlink()
+        (tmp_path / "studio.db").mkdir()
+        answer = client.get("/readyz")
     assert (answer.status_code, answer.json()["code"]) == (503, "no_database")
 
 

@@ -196,15 +196,33 @@ def test_a_search_on_sqlite_reads_indices_and_sorts_nothing(database: Database) 
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
-def test_a_search_on_postgresql_finds_rare_words_by_their_index(database: Database) -> None:
-    with database.write() as session:  # tables are empty here, where reading all of them is cheapest
-        session.execute(text("SET LOCAL enable_seqscan = off"))
-        session.execute(text("SET LOCAL enable_indexscan = off"))
-        query = places(Wanted(user_id="u", words="fox"), [["fox"]], on_sqlite=False)
-        compiled = query.compile(session.get_bind())
-        rows = session.connection().exec_driver_sql(f"EXPLAIN {compiled}", compiled.params)
-        plan = "\n".join(row[0] for row in rows)
-    assert "ix_images_words" in plan
+def test_a_search_on_postgresql_chooses_indices_by_how_rare_a_word_is(queue: Queue) -> None:
+    [ann] = add_users(queue.database, "ann")
+    [image] = paint(queue, ann, "a red fox", ONE)
+    columns = [column.name for column in Image.__table__.columns]
+    other = {
+        "id": "'copy-' || n",
+        "index": "n",
+        "place": "n",
+        "details": "json_build_object('said', repeat('x', 500))",
+        "search": "'common word' || (n % 500)",
+    }
+    chosen = ", ".join(other.get(name, f'"{name}"') for name in columns)
+    names = ", ".join(f'"{name}"' for name in columns)
+    copies = f"INSERT INTO images ({names}) SELECT {chosen} FROM images, generate_series(1, 3000) AS n"
+    with queue.database.write() as session:
+        session.execute(text(copies))
+        session.execute(text("ANALYZE images"))
+        plans = list[str]()
+        for word in ("word7", "common"):
+            query = places(Wanted(user_id=image.user_id, words=word), [[word]], on_sqlite=False).limit(50)
+            compiled = query.compile(session.get_bind())
+            rows = session.connection().exec_driver_sql(f"EXPLAIN {compiled}", compiled.params)
+            plans.append("\n".join(row[0] for row in rows))
+    assert "ix_images_words" in plans[0]
+    assert "Index Scan" in plans[1]
+    assert "ix_images_words" not in plans[1]
+    assert "Sort" not in plans[1]
 
 
 def _plan(database: Database, wanted: Wanted, *, is_rare: bool) -> str:

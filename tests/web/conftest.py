@@ -5,8 +5,10 @@ from pathlib import Path
 
 import httpx2 as httpx
 import pytest
+from argon2 import PasswordHasher
 from playwright.sync_api import Browser, sync_playwright
 
+from pictura.api.access import accounts
 from pictura.store.database import Database
 from tests.api.api_kit import PASSWORD, make_home, served
 from tests.web.web_kit import Pages, Visit, address_of_pages, until, visiting
@@ -23,8 +25,12 @@ def pages(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         url = address_of_pages(studio)
         until(lambda: answers(url))
         database = Database.open(f"sqlite:///{studio.home / 'studio' / 'studio.db'}")
-        yield Pages(studio=studio, url=url, database=database)
+        with pytest.MonkeyPatch.context() as patch:  # how much work a password is worth is not asked here
+            patch.setattr(accounts, "_hasher", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+            yield Pages(studio=studio, url=url, database=database)
         database.close()
+    assert studio.process.returncode == 0
+    assert "Traceback" not in studio.log.read_text()
 
 
 @pytest.fixture(scope="module")

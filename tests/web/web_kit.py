@@ -1,8 +1,8 @@
 """The pages in a real browser: who visits them, and what no visit may ever cause."""
 
 import contextlib
-import itertools
 import json
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2 as httpx
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, WebSocket
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, WebSocket, expect
 
 from pictura.api.access import accounts
 from pictura.api.config import Role
@@ -21,7 +21,7 @@ from tests.api.api_kit import PASSWORD, Served
 DESKTOP = {"width": 1280, "height": 860}
 PHONE = {"width": 390, "height": 844}
 WAIT_S = 20.0
-_numbers = itertools.count(1)
+expect.set_options(timeout=1000 * WAIT_S)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +34,7 @@ class Pages:
 
     def add_user(self, role: Role = "user") -> tuple[str, str]:
         """A new user: the name, and the token of a login."""
-        name = f"visitor-{next(_numbers)}"
+        name = f"visitor-{secrets.token_hex(4)}"
         accounts.add_user(self.database, name, PASSWORD, role)
         return name, accounts.log_in(self.database, name, PASSWORD)
 
@@ -94,7 +94,12 @@ def until(look: Callable[[], Any], wait_s: float = WAIT_S) -> Any:
 
 @contextlib.contextmanager
 def visiting(
-    pages: Pages, browser: Browser, *, role: Role = "user", viewport: dict[str, int] | None = None, **more: Any
+    pages: Pages,
+    browser: Browser,
+    *,
+    role: Role = "user",
+    viewport: dict[str, int] | None = None,
+    **more: Any,
 ) -> Iterator[Visit]:
     """A new user's browser; in the end nothing may have gone wrong in it."""
     name, token = pages.add_user(role)

@@ -1,4 +1,4 @@
-"""Pictures made larger: by an upsampler that learnt it, in tiles that overlap, or by Lanczos.
+"""Pictures made larger: four times by an upsampler that learnt it, in tiles; beyond that by Lanczos.
 
 The upsampler of a painter by imagination enlarges squares of one size. A picture is cut into such squares;
 at every step all of them are seen, and what they see is joined, faded into each other, before the next step.
@@ -58,29 +58,18 @@ class Enlarged:
         """See `making.Work`; the picture stays who it was, with the seed and model that it says."""
         size = enlarged_size(self.image.size, self.action["factor"])
         said, seed = self.action.get("said") or {}, choices.get("seed") or 0
-        start = _as_painted(self.image, said.get("settings", {}))
-        rounds, notices = 0, (NOTICE,)
+        by, notices = LANCZOS, _as_told(NOTICE)
+        large = self.image.resize(size, Image.Resampling.LANCZOS)
         if self.action["by"] == LEARNT:
-            rounds = num_rounds(max(start.shape[2:]), max(size), painter.model.factor)
-            notices = () if rounds else (TOO_LARGE,)
-        for done in range(rounds):
-            start = yield from enlarge(painter, start, seed=seed, done=done, of=rounds)
-        if rounds:
-            large = images.to_pil(images.resize(start, size))[0]
-        else:
-            large = self.image.resize(size, Image.Resampling.LANCZOS)
-        by = LEARNT if rounds else LANCZOS
+            # Once: what an upsampler made is no small picture of those that it learnt from.
+            start = _as_painted(self.image, said.get("settings", {}))
+            notices = _as_told(TOO_LARGE)
+            if max(start.shape[2:]) * painter.model.factor <= LONGEST:
+                made = yield from enlarge(painter, start, seed=seed)
+                large, by, notices = images.to_pil(images.resize(made, size))[0], LEARNT, _as_told()
         one = _picture(large, said, painter.model, prompt, seed, notices)
         action = {**{name: value for name, value in self.action.items() if name != "said"}, "by": by}
         return [told(one, action, size=list(size), scaling=by)]
-
-
-def num_rounds(side: int, wanted: int, factor: int) -> int:
-    """How often to enlarge a side until it is as long as is wanted; less where it would pass `LONGEST`."""
-    rounds = 0
-    while side < wanted and side * factor <= LONGEST:
-        rounds, side = rounds + 1, side * factor
-    return rounds
 
 
 def enlarged_size(size: tuple[int, int], factor: int) -> tuple[int, int]:
@@ -101,15 +90,13 @@ def enlarged_size(size: tuple[int, int], factor: int) -> tuple[int, int]:
     return width, height
 
 
-def enlarge(painter: Painter, small: Floats, *, seed: int, done: int = 0, of: int = 1) -> Way[Floats]:
+def enlarge(painter: Painter, small: Floats, *, seed: int) -> Way[Floats]:
     """A picture, as many times as large as the upsampler makes it.
 
     Args:
         painter: by imagination, with an upsampler.
         small: (1, C, h, w) in [0, 1], premultiplied.
         seed: of its noise.
-        done: how many such ways came before.
-        of: how many there are in all, for telling how far it is.
 
     Returns:
         (1, C, H, W) in [0, 1].
@@ -123,7 +110,7 @@ def enlarge(painter: Painter, small: Floats, *, seed: int, done: int = 0, of: in
     shape = (channels, low.shape[2] * factor, low.shape[3] * factor)
     places = [(y, x) for y in starts(low.shape[2], n) for x in starts(low.shape[3], n)]
     fade, num_steps = _fade(n * factor, _OVERLAP * factor), painter.model.sampling.upsampler_steps
-    path = steps_down(noise(seed, done, shape)[None], time_grid(num_steps), schedule=table["schedule"])
+    path = steps_down(noise(seed, 0, shape)[None], time_grid(num_steps), schedule=table["schedule"])
     while not path.over:
         total, weight = np.zeros((1, *shape), dtype=np.float32), np.zeros(shape[1:], dtype=np.float32)
         for i in range(0, len(places), _AT_ONCE):
@@ -138,7 +125,7 @@ def enlarge(painter: Painter, small: Floats, *, seed: int, done: int = 0, of: in
                 total[0, :, *area] += fade * backend.numpy(answer)[0]
                 weight[area] += fade
         path.take(np.clip(total / weight, -1, 1))
-        yield Progress(done * num_steps + path.done, of * num_steps)
+        yield Progress(path.done, num_steps)
     large = np.clip(path.x_t / 2 + 0.5, 0, 1)[:, :, : h * factor, : w * factor]
     return np.ascontiguousarray(large, dtype=np.float32)
 
@@ -152,6 +139,10 @@ def starts(length: int, n: int) -> list[int]:
 def learner(models: Sequence[ModelInfo]) -> ModelInfo | None:
     """The first model with an upsampler."""
     return next((one for one in models if one.by_imagination and one.manifest["upsampler"]), None)
+
+
+def _as_told(*notices: str) -> tuple[str, ...]:
+    return notices
 
 
 def _as_painted(image: Image.Image, settings: Mapping[str, Any]) -> Floats:

@@ -14,6 +14,12 @@ from pictura.core.errors import MissingExtraError, PicturaError, StorageError
 COMMANDS = {
     "imagine": "Paint pictures of a sentence.",
     "vary": "Paint pictures of the same idea as PICTURE.",
+    "upscale": "Make PICTURE 2 or 4 times as large.",
+    "zoom": "Paint what is around PICTURE, which stays in the middle.",
+    "pan": "Let PICTURE go on towards one side.",
+    "blend": "Paint what is between two to five PICTURES.",
+    "describe": "Say what PICTURE shows, in four captions.",
+    "shorten": "Say how much each word of PROMPT matters, and leave the lightest out.",
     "interpolate": "Paint a strip that goes from PICTURE to OTHER.",
     "edit": "Change PICTURE towards TEXT.",
     "reconstruct": "Paint PICTURE again, and say how near it comes.",

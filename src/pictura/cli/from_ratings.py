@@ -58,8 +58,8 @@ def learn_from_ratings(asked: Asked) -> None:
 
     base = _base(asked.model)
     table = read_toml(asked.recipe) if asked.recipe else read_toml(Path(str(_builtin())))
-    root = asked.recipe.resolve().parent if asked.recipe else Path.cwd()
     folder = folder_for(asked.runs, asked.name or f"{base.path.name}-rated")
+    root = asked.recipe.resolve().parent if asked.recipe else folder
     study = Study(table, root, folder, base, _before(base))
     candidate = None
     with join(asked.device, threads=asked.threads) as process:

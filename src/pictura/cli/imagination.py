@@ -75,7 +75,7 @@ class Made(NamedTuple):
 
 
 def run(options: Options, name: str, work: Callable[["Imagination", dict[str, Any], OnStep], Made]) -> None:
-    """Open the model, let `work` paint, write what it made, whole or not at all, and tell.
+    """Open the model with its eyes, let `work` paint, write what it made, whole or not at all, and tell.
 
     Args:
         options: of the command.
@@ -83,13 +83,28 @@ def run(options: Options, name: str, work: Callable[["Imagination", dict[str, An
         work: takes the model with its eyes, how to paint and whom to tell of progress.
     """
     manner = options.manner()
-    from pictura import load  # heavy: numpy, onnxruntime
-    from pictura.imagination import Imagination
 
+    def paint(on_step: OnStep) -> Made:
+        from pictura import load  # heavy: numpy, onnxruntime
+        from pictura.imagination import Imagination
+
+        return work(Imagination(load(options.model, device=options.device)), manner, on_step)
+
+    write(options, name, paint)
+
+
+def write(options: Options, name: str, paint: Callable[[OnStep], Made]) -> None:
+    """Write what `paint` makes, whole or not at all, and tell.
+
+    Args:
+        options: of the command.
+        name: of the files, before it is made short.
+        paint: takes whom to tell of progress.
+    """
     start = time.perf_counter()
     with output_folder(options.out) as folder:
         with progress_bar("painting") as on_step:
-            made = work(Imagination(load(options.model, device=options.device)), manner, on_step)
+            made = paint(on_step)
         first = made.pictures[0]
         stem, suffix = free_stem(options.out, f"{slug(name)}-{first.seed}"), _SUFFIX[options.format_]
         names = [f"{stem}-{one.index + 1}{suffix}" for one in made.pictures]
@@ -135,6 +150,6 @@ def _tell(result: dict[str, Any], made: Made) -> None:
         f"model {result['model']}",
     ]
     settings = result["settings"]
-    if settings["painted_size"] != settings["size"]:
+    if settings.get("painted_size", settings["size"]) != settings["size"]:
         facts.append("painted at {}x{}, scaled to {}x{}".format(*settings["painted_size"], *settings["size"]))
     typer.echo("\n".join([*result["pictures"], *(result[kind] for kind in made.sheets), " · ".join(facts)]))

@@ -46,18 +46,21 @@ class Sweeper:
         self._every_s, self._look_s = every_s, look_s
         self._name = secrets.token_hex(8)
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to look."""
-        if self._every_s is not None:
+        """Begin to look, once."""
+        if self._every_s is not None and self._thread is None:
+            self._stopping.clear()
+            self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
             self._thread.start()
 
     def stop(self, wait_s: float = 5.0) -> None:
         """End; a sweep that takes longer is left to the end of the program, which harms nothing."""
         self._stopping.set()
-        if self._thread.is_alive():
+        if self._thread is not None:
             self._thread.join(wait_s)
+            self._thread = None
 
     def turn(self) -> Swept | None:
         """Sweep if it is time and nobody else does.

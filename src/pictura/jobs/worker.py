@@ -227,7 +227,8 @@ class Worker:
 
 def _request(claim: Claimed, pictures: Mapping[str, Image.Image]) -> Request:
     job, asked = claim.job, claim.job.request
-    action, choices = asked.get("action"), dict(asked["choices"])
+    action: Mapping[str, Any] | None = asked.get("action")
+    choices: Any = dict(asked["choices"])
     if action is None:
         choices |= {name: pictures[name] for name in SOURCES if name in pictures}
     return Request(

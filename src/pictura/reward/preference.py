@@ -78,12 +78,23 @@ class Preference:
 
     def __call__(self, images: Tensor, prompts: Sequence[Prompt]) -> Scores:
         """Score B pictures, see `Reward`; those of other sizes are seen at 64 x 64."""
-        if images.shape[2:] != (SIZE, SIZE):
-            images = F.interpolate(images, size=(SIZE, SIZE), mode="area")
+        images = _at_size(images)
         raw = raw_features(self._clip, self._tokenizer, images, [prompt.text for prompt in prompts])
         mean, std = self._taste.score(raw)
-        total = (mean - self._doubt * std).clamp(self._taste.low, self._taste.high)
+        bound = mean - self._doubt * std
+        total = bound.clamp(self._taste.low, self._taste.high)
+        # From below the range there must be a way back into it; above it nothing is to be gained.
+        total = torch.where(bound < self._taste.low, total + bound - bound.detach(), total)
         return Scores(total=total.float(), valid=total.isfinite(), parts={"mean": mean}, std=std)
+
+
+def _at_size(images: Tensor) -> Tensor:
+    """Pictures at 64 x 64, smaller ones smoothly, as files are scaled that people rated."""
+    if images.shape[2:] == (SIZE, SIZE):
+        return images
+    if min(images.shape[2:]) > SIZE:
+        return F.interpolate(images, size=(SIZE, SIZE), mode="area")
+    return F.interpolate(images, size=(SIZE, SIZE), mode="bicubic").clamp(0, 1)
 
 
 def raw_features(clip: Clip, tokenizer: Tokenizer, images: Tensor, texts: Sequence[str]) -> Tensor:

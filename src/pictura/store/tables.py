@@ -243,7 +243,7 @@ class Image(Base, kw_only=True, eq=False):
     parent_id: Mapped[str | None] = mapped_column(String(_ID_DIGITS), default=None, index=True)
     source_image_id: Mapped[str | None] = mapped_column(String(_ID_DIGITS + 6), default=None, index=True)
     features: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True), default=None, repr=False)
-    """What `store.looks` measured of it; None until somebody asked."""
+    """What `store.ratings.looks` measured of it; None until somebody asked."""
     visibility: Mapped[Visibility] = mapped_column(default="private")
     deleted_at: Mapped[float | None] = mapped_column(default=None, index=True)
 

@@ -47,11 +47,10 @@ class Api:
         """Who the visitor is."""
         return told.session(await self._wire.json("GET", "/session"))
 
-    async def consent(self, train_on_ratings: bool) -> Session:
-        """Say whether models may learn from the visitor's ratings."""
-        return told.session(
-            await self._wire.json("PATCH", "/session", {"train_on_ratings": train_on_ratings})
-        )
+    async def consent(self, train_on_ratings: bool, *, past: bool = False) -> Session:
+        """Say whether models may learn from the visitor's ratings; `past`: from those until now too."""
+        body = {"train_on_ratings": train_on_ratings, "past": past}
+        return told.session(await self._wire.json("PATCH", "/session", body))
 
     # Prompts and jobs
 

@@ -28,7 +28,7 @@ from pictura.prompt.grammar import parse
 from pictura.prompt.printing import to_text
 from pictura.prompt.request import Part
 from pictura.runtime.rerank import GUIDE
-from pictura.store.tables import Image, Job
+from pictura.store.tables import Image, Job, RatingKind
 
 router = APIRouter(tags=["actions"])
 
@@ -39,7 +39,7 @@ def act_on_image(image_id: str, body: ActionAsked, studio: StudioDep, who: Paint
     image = picture(studio, image_id, who)
     request = act(_place(studio, who), image, body.model_dump())
     (job,) = studio.submit([request], who, body.lane)
-    kind = "upscale" if body.action == "upscale" else "vary"
+    kind: RatingKind = "upscale" if body.action == "upscale" else "vary"
     studio.ratings.record(who, kind, image.id, surface=body.surface)
     return _accepted(studio, job)
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pictura.api.access.policy import LONGEST_WORD, MAX_WORDS, Mode
 from pictura.api.config import Role, Scope
@@ -48,6 +48,12 @@ class JobsAsked(Taken):
     image: str | None = Field(
         None, min_length=1, max_length=8 * 2**20, description="The same, sent: PNG, JPEG or WebP in base64."
     )
+
+    @model_validator(mode="after")
+    def _has_one_picture(self) -> "JobsAsked":
+        if self.image_id is not None and self.image is not None:
+            raise ValueError("give image_id or image, not both")
+        return self
 
 
 class PromptAsked(Taken):

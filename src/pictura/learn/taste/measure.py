@@ -27,6 +27,7 @@ from pictura.reward.clip import open_clip
 from pictura.reward.features import NAMES
 from pictura.reward.preference import raw_features
 from pictura.reward.ratings import Learnt
+from pictura.sample.sizes import MIN_SIDE
 from pictura.store.atomic import atomic_file
 from pictura.store.models import ModelInfo
 
@@ -68,7 +69,7 @@ def looks_of(
     towers, tokenizer = open_clip(CLIP, "cpu")
     painter = load(model.path, device=device, num_threads=threads)
     h, w = model.grids[0]
-    size = (w * model.factor, h * model.factor)
+    size = (max(w * model.factor, MIN_SIDE), max(h * model.factor, MIN_SIDE))
     parts = []
     for prompt in prompts:
         pictures = painter.paint(prompt.text, num_images=PICTURES, seed=seed_of(prompt.text), size=size)

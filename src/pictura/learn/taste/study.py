@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pictura.core.errors import ConfigError, DataError
+from pictura.core.errors import ConfigError, DataError, ModelNotFoundError
 from pictura.core.tables import from_table
 from pictura.learn.export import export_learnt
 from pictura.learn.loop import End, Run
@@ -33,7 +33,7 @@ from pictura.learn.taste.raters import Rater, check_raters
 from pictura.learn.tokens import PLAIN
 from pictura.reward.ratings import write_preference
 from pictura.store.atomic import atomic_file
-from pictura.store.models import MANIFEST, ModelInfo, read_model
+from pictura.store.models import MANIFEST, ModelInfo, read_model, resolve
 from pictura.store.promoted import next_name, number_of
 from pictura.train.distributed import Process
 
@@ -208,12 +208,21 @@ def recipe_for(table: Mapping[str, Any], base: ModelInfo, head: Path, name: str)
     made = {
         **table,
         "name": name,
-        "model": {**table.get("model", {}), "base": str(base.path.resolve())},
+        "model": {**table.get("model", {}), "base": _called(base)},
         "rewards": rewards,
         "rollout": rollout,
         "algorithm": algorithm,
     }
     return from_table(LearnRecipe, made, "the recipe of --from-ratings")
+
+
+def _called(model: ModelInfo) -> str:
+    """A model's name where that reaches it, so that a study goes on after Pictura was installed elsewhere."""
+    try:
+        known = resolve(model.path.name).hash == model.hash
+    except ModelNotFoundError:
+        known = False
+    return model.path.name if known else str(model.path.resolve())
 
 
 def folder_for(runs: Path, name: str) -> Path:

@@ -21,7 +21,7 @@ from pictura.store.database import Database
 from pictura.store.files import Files
 from pictura.store.ratings import belief
 from pictura.store.ratings.events import Rater, may_see
-from pictura.store.ratings.looks import looks_of_file
+from pictura.store.ratings.looks import NUM_LOOKS, looks_of_file
 from pictura.store.tables import Choice, ChosenBy, Image, Pair, User, new_id
 
 REPEAT_SHARE = 0.1
@@ -127,7 +127,8 @@ class _Looks:
 
     def __init__(self, files: Files, images: Sequence[Image]) -> None:
         self._files = files
-        self._found = {image.id: image.features for image in images if image.features}
+        known = {image.id: image.features or [] for image in images}
+        self._found = {name: found for name, found in known.items() if len(found) == NUM_LOOKS}
         self._new = dict[str, list[float]]()
 
     def has(self, image: Image) -> bool:

@@ -1,4 +1,4 @@
-"""How a picture looks, by arithmetic: nine numbers that people's taste may hang on, without a network.
+"""How a picture looks, by arithmetic: eleven numbers that people's taste may hang on, without a network.
 
 The same that `reward.features` measures with gradients, here in numpy for the API; a test holds them equal.
 
@@ -14,7 +14,7 @@ from PIL import Image as Pixels
 
 from pictura.core import images as core_images
 
-NUM_LOOKS = 9
+NUM_LOOKS = 11
 SIZE = 64
 """Side in pixels to which pictures are brought first."""
 _GRID = 8
@@ -31,8 +31,8 @@ def looks_of_file(data: bytes) -> list[float]:
 
 
 def looks(image: Plane) -> list[float]:
-    """Nine numbers of a picture (3, H, W): brightness, contrast, saturation, colourfulness, coverage,
-    sharpness, edges, texture, seams.
+    """Eleven numbers of a picture (3, H, W): brightness, contrast, saturation, colourfulness, coverage,
+    sharpness, edges, texture, seams, temperature, tint.
     """
     red, green, blue = image
     grey = 0.299 * red + 0.587 * green + 0.114 * blue
@@ -52,6 +52,8 @@ def looks(image: Plane) -> list[float]:
         squares / (steps + _TINY),
         (bends[0] + bends[1]) / 2,
         (_seams(across) + _seams(down.T)) / (steps + _TINY),
+        (red - blue).mean(),
+        (green - (red + blue) / 2).mean(),
     )
     return [float(value) for value in found]
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from pictura.web.client import Api
 from pictura.web.told import Event, Job
@@ -51,7 +52,7 @@ class Follower:
             self._waiting.discard(job_id)
             task = asyncio.create_task(self._follow(job_id), name=f"follow {job_id}")
             self._running[job_id] = task
-            task.add_done_callback(lambda task, job_id=job_id: self._end(job_id, task))
+            task.add_done_callback(partial(self._end, job_id))
 
     def _end(self, job_id: str, task: "asyncio.Task[None]") -> None:
         self._running.pop(job_id, None)

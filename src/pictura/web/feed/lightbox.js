@@ -58,7 +58,7 @@ export default {
           <div class="light-top">
             <button type="button" class="button quiet bare" aria-label="Keys" title="Keys (?)" :aria-pressed="help ? 'true' : 'false'" @click="help = !help"><Icon name="help" /></button>
             <a class="button quiet bare" :href="item.page" aria-label="Page of this picture" title="Page of this picture"><Icon name="info" /></a>
-            <a class="button quiet bare" :href="item.file + '?download'" aria-label="Download" title="Download" @click="act('download')"><Icon name="download" /></a>
+            <a class="button quiet bare" :href="item.file + '?download'" aria-label="Download" title="Download"><Icon name="download" /></a>
             <button type="button" class="button quiet bare light-close" aria-label="Close" title="Close (Esc)" @click="close"><Icon name="close" /></button>
           </div>
           <dl v-if="help" class="light-help">

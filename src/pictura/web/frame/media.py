@@ -19,6 +19,8 @@ def routes(pages: Pages) -> APIRouter:
     @found.get("/media/{image_id}/{part}")
     async def media(image_id: str, part: Literal["file", "thumb"], request: Request) -> Response:
         query = {name: value for name, value in request.query_params.items() if name in _ASKED}
+        if "download" in request.query_params:
+            query["download"] = "true"  # the studio remembers it
         try:
             answer = await pages.api(request).file(
                 image_id, part, query, request.headers.get("if-none-match")
@@ -27,8 +29,6 @@ def routes(pages: Pages) -> APIRouter:
             return JSONResponse({"code": error.code, "detail": error.sentence}, error.http_status)
         headers = {name: answer.headers[name] for name in _PASSED_ON if name in answer.headers}
         headers["Vary"] = "Cookie"  # what one user may keep is not another's
-        if "download" in request.query_params and "content-disposition" in headers:
-            headers["content-disposition"] = headers["content-disposition"].replace("inline", "attachment", 1)
         return Response(answer.content, answer.status_code, headers)
 
     return found

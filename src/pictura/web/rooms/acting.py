@@ -156,7 +156,8 @@ def prompt_field(label: str, value: str, rows: int = 3) -> Tag:
     """A field for a prompt under its label."""
     with Tag("label"):
         Tag("span", label, "label")
-        return Tag("textarea", value, "field", rows=rows, spellcheck="false", maxlength=8192)
+        more = {"rows": rows, "spellcheck": "false", "maxlength": 8192, "aria_label": label}
+        return Tag("textarea", value, "field", **more)
 
 
 def _group(name: str) -> Tag:

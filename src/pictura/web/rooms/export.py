@@ -7,7 +7,7 @@ from pictura.web.frame.pages import Pages
 from pictura.web.wire import ApiError
 
 _PASSED_ON = ("content-type", "content-disposition")
-_ASKED = ("everybody", "pictures")
+_ASKED = ("everybody", "pictures", "what")
 
 
 def routes(pages: Pages) -> APIRouter:

@@ -20,7 +20,6 @@ Which = Literal["mine", "liked", "public", "deleted"]
 WHICH: Mapping[str, str] = {"mine": "Yours", "liked": "Liked", "public": "Public", "deleted": "Deleted"}
 TIMES: Mapping[str, str] = {"": "Any time", "1": "Last day", "7": "Last week", "30": "Last month"}
 KINDS: Mapping[str, str] = {
-    "": "All kinds",
     "imagine": "Painted",
     "vary": "Varied",
     "remix": "Remixed",
@@ -58,13 +57,13 @@ class _Gallery:
         self._turn = 0
 
     async def build(self) -> None:
-        models = await self._models()
+        models, kinds = await self._facets()
         self._tabs: dict[str, Tag] = {}
         with parts.heading("Gallery"), Tag("div", classes="tabs", role="group", aria_label="Which pictures"):
             for name, label in WHICH.items():
                 pressed = "true" if name == self._which else "false"
                 self._tabs[name] = parts.button(label, self._turner(name), kind="quiet", aria_pressed=pressed)
-        self._filters(models)
+        self._filters(models, kinds)
         self._trouble = parts.Trouble()
         self._status = Tag("p", "", "hidden-label", role="status")
         page: Page[Image] = Page(items=())
@@ -81,7 +80,7 @@ class _Gallery:
         self._nothing = Tag("div")
         self._tell(page)
 
-    def _filters(self, models: list[str]) -> None:
+    def _filters(self, models: Mapping[str, int], kinds: Mapping[str, int]) -> None:
         with Tag("form", classes="filters", role="search") as form:
             form.on("submit", lambda _: None, js_handler="(event) => event.preventDefault()")
             with Tag("div", classes="search"):
@@ -89,8 +88,13 @@ class _Gallery:
                 words = Tag("input", classes="field", type="search", value=self._asked["q"], name_="q")
                 words.put(placeholder="Search prompts", aria_label="Search prompts", autocomplete="off")
                 words.on("input", self._setter("q"), throttle=0.3, leading_events=False, js_handler=_JS_VALUE)
-            self._select("model", "Model", {"": "All models"} | {name: name for name in models})
-            self._select("kind", "Kind", KINDS)
+            self._select(
+                "model", "Model", {"": "All models"} | {n: f"{n} ({c:,})" for n, c in models.items()}
+            )
+            known = {name: KINDS.get(name, name.capitalize()) for name in kinds}
+            self._select(
+                "kind", "Kind", {"": "All kinds"} | {n: f"{known[n]} ({c:,})" for n, c in kinds.items()}
+            )
             self._select("days", "Time", TIMES)
 
     def _select(self, name: str, label: str, choices: Mapping[str, str]) -> None:
@@ -145,12 +149,15 @@ class _Gallery:
         special = {"liked": {"liked": True}, "public": {"public": True}, "deleted": {"deleted": True}}
         return await self._here.api.images(**asked, **special.get(self._which, {}), cursor=cursor, limit=PAGE)
 
-    async def _models(self) -> list[str]:
-        """Names of models that painted something here; all is well without them."""
+    async def _facets(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Models and kinds of one's pictures, and how many there are of each."""
+        found: dict[str, Any] = {}
         with self._here.telling():
-            found = (await self._here.api.facets()).get("models") or []
-            return [str(one.get("name", one) if isinstance(one, dict) else one) for one in found]
-        return []
+            found = await self._here.api.facets()
+        models, kinds = (
+            {one["name"]: one["count"] for one in found.get(of, ())} for of in ("models", "kinds")
+        )
+        return models, kinds
 
     def _tell(self, page: Page[Image]) -> None:
         """Say how much was found, and what to do where it is nothing."""
@@ -187,5 +194,3 @@ class _Gallery:
             elif act == "restore":
                 await api.restore(image_id)
                 self._wall.change(image_id, deleted=False)
-            elif act == "download":
-                await api.rate("download", image_id, "gallery")

@@ -101,9 +101,7 @@ class _Picture:
         Tag("h1", image.prompt, "picture-prompt")
         with Tag("div", classes="picture-tools"):
             self._heart = parts.button("Like", self._like, icon="heart", aria_pressed=_said(image.liked))
-            parts.link("Download", f"{parts.file(image.id)}?download=1", icon="download", download=True).on(
-                "click", self._downloaded, args=[]
-            )
+            parts.link("Download", f"{parts.file(image.id)}?download=1", icon="download", download=True)
             parts.link("Use prompt", f"/?prompt={quote(image.prompt)}", icon="text")
             parts.button("Copy prompt", self._copier(image.prompt), icon="copy")
             if self._job is not None:
@@ -175,10 +173,6 @@ class _Picture:
             await self._here.api.rate("like" if liked else "unlike", self._image.id, "gallery")
             self._image = await self._here.api.image(self._image.id)
             self._heart.put(aria_pressed=_said(self._image.liked))
-
-    async def _downloaded(self) -> None:
-        with self._here.telling(self._trouble):
-            await self._here.api.rate("download", self._image.id, "gallery")
 
     async def _show(self) -> None:
         other = "private" if self._image.visibility == "public" else "public"

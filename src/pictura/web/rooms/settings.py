@@ -68,12 +68,20 @@ class _Learning:
                 self._box = Tag("input", type="checkbox", role="switch", checked=checked)
                 Tag("span", "Models may learn from my ratings")
             self._box.on("change", self._change, js_handler="(event) => emit(event.target.checked)")
+            self._past = parts.button("Also what I rated before", self._allow_past)
+            self._past.put(hidden=None if self._here.session.train_on_ratings else True)
+
+    async def _allow_past(self) -> None:
+        with self._here.telling(self._trouble):
+            await self._here.api.consent(True, past=True)
+            self._here.toast("Models may learn from all your ratings.")
 
     async def _change(self, event: GenericEventArguments) -> None:
         wanted, taken = bool(event.args), False
         with self._here.telling(self._trouble):
             taken = (await self._here.api.consent(wanted)).train_on_ratings is wanted
         if taken:
+            self._past.put(hidden=None if wanted else True)
             self._here.toast(
                 "Models may learn from your ratings." if wanted else "No model learns from them."
             )
@@ -92,12 +100,14 @@ class _Ratings:
     def build(self) -> None:
         with _section(
             "Your ratings",
-            "Likes, choices between pictures and what you did with them, with what was shown beside.",
+            "Likes, choices between pictures and what you did with them, with what was shown beside. They "
+            "are yours: take them along as Parquet files, or have them forgotten.",
             "ratings",
         ):
             self._trouble = parts.Trouble()
             with Tag("div", classes="row"):
-                parts.link("Export as Parquet", "/ratings.parquet", icon="download", download=True)
+                parts.link("Export pairs", "/ratings.parquet?what=pairs", icon="download", download=True)
+                parts.link("Export all", "/ratings.parquet?what=events", icon="download", download=True)
                 parts.button("Delete all", self._ask, icon="trash", kind="danger")
         self._dialog = parts.Dialog("Delete all your ratings?")
         with self._dialog:

@@ -128,7 +128,9 @@ export default {
         context.lineWidth = one.size;
         context.lineCap = context.lineJoin = "round";
         context.beginPath();
-        context.moveTo(one.points[0].x, one.points[0].y);
+        context.arc(one.points[0].x, one.points[0].y, one.size / 2, 0, 2 * Math.PI); // a line of one point draws nothing
+        context.fill();
+        context.beginPath();
         one.points.forEach((at) => context.lineTo(at.x, at.y));
         context.stroke();
       }

@@ -12,8 +12,7 @@ export default {
             <div class="wall-acts" v-if="!one.deleted">
               <button type="button" class="wall-act" :aria-pressed="String(one.liked)" :aria-label="like(one)" :title="like(one)"
                 @click="$emit('like', { id: one.id, liked: !one.liked })"><svg class="icon" aria-hidden="true"><use :href="icon(one.liked ? 'heart-full' : 'heart')"></use></svg></button>
-              <a class="wall-act" :href="'/media/' + one.id + '/file?download=1'" download aria-label="Download" title="Download"
-                @click="$emit('download', { id: one.id })"><svg class="icon" aria-hidden="true"><use :href="icon('download')"></use></svg></a>
+              <a class="wall-act" :href="'/media/' + one.id + '/file?download=1'" download aria-label="Download" title="Download"><svg class="icon" aria-hidden="true"><use :href="icon('download')"></use></svg></a>
               <button type="button" class="wall-act" v-if="one.mine" aria-label="Delete" title="Delete"
                 @click="$emit('remove', { id: one.id })"><svg class="icon" aria-hidden="true"><use :href="icon('trash')"></use></svg></button>
             </div>

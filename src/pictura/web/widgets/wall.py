@@ -10,7 +10,7 @@ from pictura.web.frame.parts import ICONS
 from pictura.web.told import Image
 
 Act = Callable[[str, dict[str, Any]], Awaitable[None]]
-ACTS = ("like", "remove", "restore", "download")
+ACTS = ("like", "remove", "restore")
 
 
 class Wall(Element, component="wall.js"):
