@@ -151,6 +151,7 @@ def searches(user: str, vocabulary: list[str], seed: int) -> dict[str, Wanted]:
         "no such width": Wanted(user_id=user, min_width=512),
         "the oldest by date": Wanted(user_id=user, until=1.7e9 + 600),
         "a seed": Wanted(user_id=user, seed=seed),
+        "children of a picture": Wanted(user_id=user, parent="a-0"),
     }
 
 

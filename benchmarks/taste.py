@@ -65,6 +65,8 @@ def always_left(left: float, right: float, dice: random.Random) -> str:
 
 
 def paint(home: Path) -> dict[str, Any]:
+    from sqlalchemy import update
+
     from pictura.api.access.accounts import local_user
     from pictura.data.claims import ClaimSource
     from pictura.data.holdouts import Holdouts
@@ -76,6 +78,7 @@ def paint(home: Path) -> dict[str, Any]:
     from pictura.learn.prompts import SHARE, place
     from pictura.store.database import Database
     from pictura.store.files import Files
+    from pictura.store.tables import Image as Row
 
     database, files = Database.open(), Files()
     queue = Queue(database, files)
@@ -104,6 +107,8 @@ def paint(home: Path) -> dict[str, Any]:
         return not waiting
 
     worker.run(all_done)
+    with database.write() as session:  # so that others may rate
+        session.execute(update(Row).values(visibility="public"))
     return {"prompts": len(texts), "pictures": 4 * len(texts)}
 
 
@@ -130,7 +135,7 @@ def rate(name: str, chooses: Chooses, answers: int, *, seed: int) -> dict[str, A
         ).one()
     warmer = 0
     for _ in range(done, answers):
-        asked = next_pair(database, files, Rater(user_id=user.id, sees_all=True), rng=dice)
+        asked = next_pair(database, files, Rater(user_id=user.id), rng=dice)
         for one in (asked.left, asked.right):
             if one.id not in warm:
                 with Image.open(files._full(one.path)) as opened:

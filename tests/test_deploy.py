@@ -31,7 +31,7 @@ def test_variables_that_are_set_are_read_somewhere() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
     names = set(re.findall(r"^\s*(PICTURA_\w+): ", COMPOSE, re.MULTILINE))
     names |= set(re.findall(r"^ENV (\w+)=", DOCKERFILE, re.MULTILINE))
-    assert names == {"PICTURA_ADMIN_PASSWORD", "PICTURA_DATABASE", "PICTURA_FILES"}
+    assert names == {"PICTURA_ADMIN_PASSWORD", "PICTURA_DATABASE", "PICTURA_FILES", "PICTURA_HOME"}
     assert all(f'"{name}"' in source for name in names)
 
 

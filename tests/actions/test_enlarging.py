@@ -14,6 +14,7 @@ from pictura.actions.enlarging import (
     LANCZOS,
     LEARNT,
     NOTICE,
+    TOO_LARGE,
     enlarge,
     enlarged_size,
     learner,
@@ -107,9 +108,8 @@ def test_a_picture_that_is_too_large_for_the_upsampler_is_told() -> None:
     painter = pictura.load("unclip", device="cpu", num_threads=1)
     one = make(painter, noisy((500, 300)), factor=2, by=LEARNT)
     assert one.settings["scaling"] == one.settings["made_by"]["by"] == "lanczos"
-    assert one.notices == (
-        "Enlarged by Lanczos, which adds no detail: the picture is too large for the upsampler.",
-    )
+    assert one.notices == (TOO_LARGE,)
+    assert TOO_LARGE.endswith("the picture is too large for the upsampler.")
 
 
 def test_what_learnt_to_enlarge_is_found_among_models(tiny_home: Path) -> None:

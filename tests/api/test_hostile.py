@@ -139,7 +139,7 @@ def test_ten_megabytes_of_prompt_are_refused_unread(studio: Served) -> None:
             assert answer.status_code == 413, answer.text
         assert "at most 256 KB" in answer.text
         assert client.get("/healthz").status_code == 200
-        endless = client.post("/api/v1/jobs", content=(b"a" * 50_000 for _ in range(20)))
+        endless = client.post("/api/v1/jobs", content=(b"a" * 500_000 for _ in range(20)))
         assert endless.status_code == 413
     with socket.create_connection(("127.0.0.1", int(studio.url.rpartition(":")[2])), timeout=5) as raw:
         raw.sendall(

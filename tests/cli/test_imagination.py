@@ -88,7 +88,7 @@ def test_a_reconstruction_says_how_near_it_came(files: list[str], tmp_path: Path
     [
         (
             ["vary", "{red}", "--model", "flow"],
-            "The model 'flow' of the family flow paints from sentences alone",
+            "does not say by which prompt it was painted: add --prompt",
         ),
         (["vary", "{red}", "--model", "nuclip"], "No model is named 'nuclip'. Did you mean 'unclip'?"),
         (["vary", "{none}"], "the image cannot be read (No such file or directory)"),

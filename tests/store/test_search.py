@@ -50,10 +50,10 @@ def queue(database: Database) -> Queue:
     return Queue(database, memory_files())
 
 
-@pytest.fixture(params=["rare", "common"])
+@pytest.fixture(params=["rare", "common", "between"])
 def every_plan(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite begins with the words where few pictures have them, else with the gallery."""
-    monkeypatch.setattr(search, "_RARE", 2000 if request.param == "rare" else -1)
+    monkeypatch.setattr(search, "_NEWEST", {"rare": 2000, "common": 0, "between": 2}[request.param])
 
 
 def found(queue: Queue, user: str | None = None, **wanted: Any) -> list[str]:
@@ -178,19 +178,20 @@ def test_a_search_on_sqlite_reads_indices_and_sorts_nothing(database: Database) 
         "ix_images_of_user": Wanted(user_id="u", min_width=9, since=1.0, until=2.0, kind="vary"),
         "ix_images_of_model": Wanted(user_id="u", model="flow"),
         "ix_images_of_seed": Wanted(user_id="u", seed=3),
+        "ix_images_of_parent": Wanted(user_id="u", parent="a"),
+        "ix_images_of_source": Wanted(user_id="u", parent="a-0"),
         "ix_images_visibility_place": Wanted(public=True),
     }
     for index, one in wanted.items():
-        plan = _plan(database, one, is_rare=False)
+        plan = _plan(database, one)
         assert index in plan
         assert "SCAN images" not in plan
         assert "TEMP B-TREE" not in plan
-    assert "COVERING INDEX ix_images_of_user" in _plan(database, wanted["ix_images_of_user"], is_rare=False)
-    rare = _plan(database, Wanted(user_id="u", words="fox"), is_rare=True)
-    assert "SCAN image_words VIRTUAL TABLE" in rare.splitlines()[0]
-    assert "COVERING INDEX" in rare
-    assert "TEMP B-TREE" not in rare
-    common = _plan(database, Wanted(user_id="u", words="fox"), is_rare=False)
+    assert "COVERING INDEX ix_images_of_user" in _plan(database, wanted["ix_images_of_user"])
+    rare = _plan(database, Wanted(user_id="u", words="fox"), newest=9)
+    assert "SCAN image_words VIRTUAL TABLE" in rare
+    assert "SEARCH images USING COVERING INDEX" in rare
+    common = _plan(database, Wanted(user_id="u", words="fox"))
     assert "COVERING INDEX ix_images_of_user" in common.splitlines()[0]
     assert "TEMP B-TREE" not in common
 
@@ -225,9 +226,9 @@ def test_a_search_on_postgresql_chooses_indices_by_how_rare_a_word_is(queue: Que
     assert "Sort" not in plans[1]
 
 
-def _plan(database: Database, wanted: Wanted, *, is_rare: bool) -> str:
+def _plan(database: Database, wanted: Wanted, newest: int | None = None) -> str:
     terms = terms_of(wanted.words) if wanted.words else None
-    query = places(wanted, terms, on_sqlite=True, is_rare=is_rare).limit(51)
+    query = places(wanted, terms, on_sqlite=True, newest=newest).limit(51)
     compiled = query.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
     with database.read() as session:
         rows = session.execute(text(f"EXPLAIN QUERY PLAN {compiled}")).all()

@@ -113,6 +113,30 @@ def test_remix_paints_the_same_picture_by_other_words(visit: Visit) -> None:
     assert (job["kind"], job["prompt"], job["action"]["strength"]) == ("remix", "a green apple", "strong")
 
 
+def test_a_picture_is_blended_with_another_and_painted_with_by_words(visit: Visit) -> None:
+    other = visit.paint("a blue ball", num_images=1)["images"][0]
+    image = visit.paint("a red fox", num_images=1)["images"][0]
+    visit.go(f"/picture/{image['id']}")
+    visit.page.get_by_text("Blend it with others").click()
+    send = visit.page.get_by_role("button", name="Blend", exact=True)
+    expect(send).to_be_disabled()
+    visit.page.get_by_role("button", name="Picture 1: a blue ball").click()
+    send.click()
+    expect(visit.page.get_by_text("Blended: done")).to_be_visible()
+    job = visit.jobs()[0]
+    assert (job["kind"], job["images"][0]["details"]["origin"]["source_image_ids"]) == (
+        "blend",
+        [image["id"], other["id"]],
+    )
+    visit.page.get_by_text("Paint with it: something new").click()
+    visit.page.get_by_label("Words").fill("a green apple")
+    visit.page.get_by_label("How much the picture counts").select_option("most")
+    visit.page.get_by_role("button", name="Paint with it").click()
+    expect(visit.page.get_by_text("Painted with it: done")).to_be_visible()
+    job = visit.jobs()[0]
+    assert (job["prompt"], job["source_image_id"]) == ("a green apple --iw 3", image["id"])
+
+
 def test_what_cannot_be_done_is_said_where_it_was_asked(visit: Visit) -> None:
     image = visit.paint("a red fox --seed 7", num_images=1)["images"][0]
     visit.go(f"/picture/{image['id']}")

@@ -31,6 +31,7 @@ def test_a_picture_is_found_by_a_word_liked_deleted_and_restored(visit: Visit) -
     until(lambda: visit.api.get(f"/api/v1/images/{ball['id']}").json()["liked"])
     visit.page.get_by_role("searchbox", name="Search prompts").fill("nothing like it")
     expect(visit.page.get_by_text("Nothing fits")).to_be_visible()
+    expect(visit.page.get_by_role("searchbox", name="Search prompts")).to_have_value("nothing like it")
     visit.page.get_by_role("searchbox", name="Search prompts").fill("")
     visit.page.get_by_role("button", name="Liked").click()
     expect(tiles(visit)).to_have_count(1)
@@ -65,8 +66,6 @@ def test_the_gallery_goes_on_where_its_end_is_seen_and_arrows_go_from_picture_to
 
 
 def test_a_pair_is_ranked_by_keys_and_found_in_the_database(visit: Visit) -> None:
-    visit.go("/rank")
-    expect(visit.page.get_by_text("Nothing to compare yet")).to_be_visible()
     visit.paint("a red fox", num_images=4)
     visit.go("/rank")
     left = visit.page.get_by_role("button", name="The left one is better")

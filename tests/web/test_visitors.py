@@ -6,8 +6,11 @@ import signal
 from pathlib import Path
 
 import httpx2 as httpx
+import pytest
 from playwright.sync_api import Browser, expect
 
+from pictura.api.serve import listen
+from pictura.core.errors import ConfigError
 from tests.api.api_kit import PASSWORD
 from tests.web.web_kit import Pages, Visit, until, visiting
 
@@ -82,6 +85,11 @@ def test_the_api_leads_browsers_to_the_pages(pages: Pages) -> None:
     answer = httpx.get(f"{pages.studio.url}/", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (307, f"{pages.url}/")
     assert json.loads((pages.studio.home / "studio.json").read_text())["pages"] == pages.url
+    nowhere = httpx.get(f"{pages.url}/nonsense")
+    assert nowhere.status_code == 404
+    assert "There is nothing here" in nowhere.text
+    with pytest.raises(ConfigError, match=r"Choose another with --web-port\."):
+        listen("127.0.0.1", int(pages.url.rpartition(":")[2]), option="--web-port")
 
 
 def child_of(pages: Pages) -> int:

@@ -46,6 +46,7 @@ def export_learnt(
     weights: str = "ema",
     provenance: Provenance | None = None,
     sampling: Mapping[str, Any] | None = None,
+    share: float = 1.0,
 ) -> ModelInfo:
     """Write what a run came to as a model folder, and prove that torch and ONNX agree on it.
 
@@ -57,6 +58,7 @@ def export_learnt(
         weights: which of its values: ``ema``, ``values`` or ``old``.
         provenance: for the card; data and licence of the base are carried over.
         sampling: settings of `Sampling` that replace those of the run.
+        share: of the change that was learnt; the rest is left out.
 
     Returns:
         What the new folder says about itself.
@@ -78,6 +80,7 @@ def export_learnt(
     values = {key: value.float() for key, value in saved.weights[weights].items()}
     start = {key: torch.from_numpy(array) for key, array in read_weights(base.path).items()}
     delta, lost = delta_of(values, start)
+    delta = {key: value * share if key.endswith(".up") else value for key, value in delta.items()}
     if bad := [key for key, value in delta.items() if not value.isfinite().all()]:
         raise ModelError(f"These changes are not finite in fp16: {', '.join(bad)}. The learning diverged.")
     manifest = {
@@ -85,7 +88,7 @@ def export_learnt(
         **manifest_head(name, base.family, base.kind, _provenance(provenance, base)),
         "sampling": _sampling(history, base, sampling or {}).table(),
         "recipe": history.config["recipe"],
-        "learnt": facts(history, saved, base, weights=weights, lost=lost),
+        "learnt": facts(history, saved, base, weights=weights, lost=lost) | {"share": share},
     }
     with atomic_folder(folder) as tmp:
         for file in sorted(set(base.files) - set(SHOWN)):

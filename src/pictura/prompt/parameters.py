@@ -12,7 +12,7 @@ from pictura.prompt.values import Between, Flag, Kind, Name, OneOf, Ratio, Whole
 
 MAX_SEED = 2**32 - 1
 MAX_REPEAT = 40
-MAX_IW = 3.0
+MAX_IW = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Parameter:
 PARAMETERS: tuple[Parameter, ...] = (
     Parameter("ar", Ratio(10_000), ("aspect",), "aspect"),
     Parameter("chaos", Whole(0, 100), ("c",)),
-    Parameter("iw", Between(0.0, MAX_IW)),
+    Parameter("iw", Between(0, MAX_IW)),
     Parameter("seed", Whole(0, MAX_SEED)),
     Parameter("stylize", Whole(0, 1000), ("s",)),
     Parameter("weird", Whole(0, 3000), ("w",)),

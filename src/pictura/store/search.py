@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, column, func, literal_column, or_, select, table
+from sqlalchemy import ColumnElement, Select, column, func, literal_column, select, table
 from sqlalchemy.orm import Session
 
 from pictura.core.errors import ConfigError
@@ -23,7 +23,8 @@ MAX_WORDS = 32
 """Of one search."""
 LIKED = ("like", "star")
 _LONGEST_WORD = 100
-_RARE = 2000
+_NEWEST = 2000
+"""Pictures with a word that SQLite looks at before it walks the whole gallery."""
 _BY_BEGINNING = 3
 """Letters that a word needs so that it also finds longer ones."""
 _WORD = re.compile(r"[^\W_]+")
@@ -46,7 +47,7 @@ class Wanted:
     kind: str | None = None
     seed: int | None = None
     parent: str | None = None
-    """A picture or a job that they go on from."""
+    """A picture or a job that they go on from; ids of pictures have a hyphen."""
     liked_by: str | None = None
     """Only what that user likes."""
     since: float | None = None
@@ -84,40 +85,67 @@ def find(
     if terms == []:  # signs without a letter
         return [], None
     with database.read() as session:
-        is_rare = database.on_sqlite and terms is not None and _is_rare(session, terms)
-        query = places(wanted, terms, on_sqlite=database.on_sqlite, is_rare=is_rare)
-        if before is not None:
-            query = query.where(Image.place < before)
-        found = session.scalars(query.limit(limit + 1)).all()
+        found = _first(session, wanted, terms, limit + 1, before, on_sqlite=database.on_sqlite)
         images = _at(session, found[:limit])
     return images, found[limit - 1] if len(found) > limit else None
 
 
 def places(
-    wanted: Wanted, terms: Sequence[Sequence[str]] | None, *, on_sqlite: bool, is_rare: bool = False
+    wanted: Wanted,
+    terms: Sequence[Sequence[str]] | None,
+    before: int | None = None,
+    *,
+    on_sqlite: bool,
+    newest: int | None = None,
 ) -> Select[int]:
     """The query for places in the gallery, in its order.
 
     Args:
         wanted: which pictures.
         terms: `terms_of` its words.
+        before: only places behind this one.
         on_sqlite: whether SQLite is asked.
-        is_rare: whether few pictures have the terms, so that SQLite begins with those; else it walks the
-            gallery and leaves out those that have not. It does not know by itself; PostgreSQL does.
+        newest: of SQLite: only so many of the newest pictures that have the terms, beginning with these; if
+            None it walks the gallery, and leaves out those that have not. PostgreSQL chooses by itself.
     """
     query = select(Image.place).where(*_conditions(wanted))
+    if before is not None:
+        query = query.where(Image.place < before)
     if terms is None:
         return query.order_by(Image.place.desc())
     if not on_sqlite:
         query = query.where(literal_column("images.words").op("@@")(_tsquery(terms)))
         return query.order_by(Image.place.desc())
-    matches = _WORDS.c.image_words.op("MATCH")(_fts5(terms))
-    if is_rare:
-        return (
-            query.join(_WORDS, Image.place == _WORDS.c.rowid).where(matches).order_by(_WORDS.c.rowid.desc())
-        )
-    among = (Image.place + 0).in_(select(_WORDS.c.rowid).where(matches))  # + 0: by no index
-    return query.where(among).order_by(Image.place.desc())
+    if newest is None:
+        among = (Image.place + 0).in_(_having(terms, None))  # + 0: by no index
+        return query.where(among).order_by(Image.place.desc())
+    having = _having(terms, before).order_by(_WORDS.c.rowid.desc()).limit(newest).subquery()
+    return query.join(having, Image.place == having.c.rowid).order_by(having.c.rowid.desc())
+
+
+def _first(
+    session: Session,
+    wanted: Wanted,
+    terms: Sequence[Sequence[str]] | None,
+    count: int,
+    before: int | None,
+    *,
+    on_sqlite: bool,
+) -> Sequence[int]:
+    """The first places of a search; on SQLite in the way that is fast for its words."""
+    if on_sqlite and terms is not None:
+        query = places(wanted, terms, before, on_sqlite=True, newest=_NEWEST)
+        found = session.scalars(query.limit(count)).all()
+        seen = select(func.count()).select_from(_having(terms, before).limit(_NEWEST).subquery())
+        if len(found) == count or session.scalars(seen).one() < _NEWEST:
+            return found
+    return session.scalars(places(wanted, terms, before, on_sqlite=on_sqlite).limit(count)).all()
+
+
+def _having(terms: Sequence[Sequence[str]], before: int | None) -> Select[Any]:
+    """Places of pictures that have terms, on SQLite."""
+    query = select(_WORDS.c.rowid).where(_WORDS.c.image_words.op("MATCH")(_fts5(terms)))
+    return query if before is None else query.where(_WORDS.c.rowid < before)
 
 
 def facets(database: Database, user_id: str) -> dict[str, list[Facet]]:
@@ -196,11 +224,6 @@ def found_image(job: Job, index: int, stored: StoredPicture, details: Mapping[st
     )
 
 
-def _is_rare(session: Session, terms: Sequence[Sequence[str]]) -> bool:
-    some = select(_WORDS.c.rowid).where(_WORDS.c.image_words.op("MATCH")(_fts5(terms))).limit(_RARE + 1)
-    return session.scalars(select(func.count()).select_from(some.subquery())).one() <= _RARE
-
-
 def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = [
         Image.deleted_at.is_not(None) if wanted.deleted else Image.deleted_at.is_(None)
@@ -214,7 +237,7 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
             found.append(field == (storable(value) if isinstance(value, str) else value))
     if wanted.parent is not None:
         parent = storable(wanted.parent)
-        found.append(or_(Image.source_image_id == parent, Image.parent_id == parent))
+        found.append((Image.source_image_id if "-" in parent else Image.parent_id) == parent)
     if wanted.liked_by is not None:
         mine = Opinion.user_id == wanted.liked_by
         liked = select(Opinion.image_id).where(mine, Opinion.rating.in_(LIKED))

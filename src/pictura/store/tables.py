@@ -213,6 +213,8 @@ class Image(Base, kw_only=True, eq=False):
         Index("ix_images_of_model", "user_id", "model", "deleted_at", "place"),
         Index(None, "visibility", "place"),
         Index("ix_images_of_seed", "user_id", "seed", "place"),
+        Index("ix_images_of_parent", "user_id", "parent_id", "place"),
+        Index("ix_images_of_source", "user_id", "source_image_id", "place"),
     )
 
     id: Mapped[str] = mapped_column(String(_ID_DIGITS + 6), primary_key=True)
@@ -240,8 +242,8 @@ class Image(Base, kw_only=True, eq=False):
     model_hash: Mapped[str] = mapped_column(String(64), default="")
     kind: Mapped[str] = mapped_column(String(32), default="")
     seed: Mapped[int | None] = mapped_column(BigInteger, default=None)
-    parent_id: Mapped[str | None] = mapped_column(String(_ID_DIGITS), default=None, index=True)
-    source_image_id: Mapped[str | None] = mapped_column(String(_ID_DIGITS + 6), default=None, index=True)
+    parent_id: Mapped[str | None] = mapped_column(String(_ID_DIGITS), default=None)
+    source_image_id: Mapped[str | None] = mapped_column(String(_ID_DIGITS + 6), default=None)
     features: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True), default=None, repr=False)
     """What `store.ratings.looks` measured of it; None until somebody asked."""
     visibility: Mapped[Visibility] = mapped_column(default="private")

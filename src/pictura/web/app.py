@@ -4,13 +4,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from nicegui import app as kit
 from nicegui import ui
 from starlette.staticfiles import StaticFiles
 
 from pictura.web.feed import page as feed
 from pictura.web.frame import layout, login, media
 from pictura.web.frame.gate import Gate, WebConfig
-from pictura.web.frame.pages import Pages
+from pictura.web.frame.pages import Pages, show_mistake, show_nowhere
 from pictura.web.rooms import export, gallery, models, picture, queue, rank, settings
 from pictura.web.wire import connections
 
@@ -41,8 +42,10 @@ def create_app(config: WebConfig) -> FastAPI:
     app.include_router(export.routes(pages))
     app.mount("/static", StaticFiles(directory=layout.STATIC))
     layout.add_head()
+    kit.on_page_exception(show_mistake)
     ui.run_with(
         app,
+        root=show_nowhere,
         title="Pictura",
         favicon=layout.STATIC / "icon.svg",
         dark=None,

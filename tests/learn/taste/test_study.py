@@ -1,4 +1,4 @@
-"""What an attempt is given: the recipe that comes with Pictura, and a folder that is gone on with until its end."""
+"""What an attempt is given: the recipe that comes with Pictura, and a folder to go on with until its end."""
 
 from importlib.resources import files
 from pathlib import Path

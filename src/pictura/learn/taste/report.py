@@ -113,7 +113,8 @@ def card_section(found: Outcome) -> str:
     told = numbers_of(found)
     left_out = ""
     if told["left_out"]:
-        left_out = f" {told['left_out']} choices of {told['raters_left_out']} raters were left out by rule."
+        away = told["raters_left_out"]
+        left_out = f" {told['left_out']} choices of {away} {_raters(away)} were left out by rule."
     checks = "\n".join(f"- {check.name}: {check.said}." for check in found.checks)
     return (
         f"{_HEAD}\n\n{told['pairs']} choices of {told['raters']} {_raters(told['raters'])} who allowed it, "

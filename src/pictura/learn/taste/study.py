@@ -4,6 +4,7 @@
     check     leave out raters whose choices tell nothing               raters.py
     fit       a head to learn from, and one that judges                 heads.py
     learn     the base learns from the head and from judge A            learn/loop.py
+    temper    how much of the change is kept                            temper.py
     export    the candidate: the base and a small delta                 learn/export.py
     judge     what must hold                                            gate.py, measure.py
     end       promote, or not; tell; forget what people chose           store/promoted.py, report.py
@@ -30,6 +31,7 @@ from pictura.learn.taste.gate import Benched, Check
 from pictura.learn.taste.heads import Heads, fit_heads
 from pictura.learn.taste.pairs import CLIP, Ratings, Table, forget, load_table, look_at, save_table
 from pictura.learn.taste.raters import Rater, check_raters
+from pictura.learn.taste.temper import temper
 from pictura.learn.tokens import PLAIN
 from pictura.reward.ratings import write_preference
 from pictura.store.atomic import atomic_file
@@ -40,6 +42,7 @@ from pictura.train.distributed import Process
 PREFERENCE = "preference"
 RESULT = "result.json"
 RUN, HEAD, CANDIDATE = "run", "head", "candidate"
+TEMPERED = "tempered.json"
 GATE_PROMPTS = 64
 _OF_ROLLOUT = ("num_steps", "solver", "shift", "guidance_scale", "guidance_interval")
 _OF_GUIDANCE = ("guidance_scale", "guidance_interval")
@@ -128,13 +131,26 @@ class Study:
         return check.passed
 
     def learn(self, process: Process, *, max_minutes: float = 0.0) -> End | None:
-        """Learn; None where an earlier sitting came to the candidate."""
-        if self._has_candidate:
-            return None
-        run = Run(self.recipe, self.root, self.folder / RUN, process)
-        end = run.learn(max_minutes=max_minutes)
-        if end.kind == "guard":
-            self.outcome.stopped = f"a guard stopped the learning: {end.reason}"
+        """Learn, and choose how much of it is kept; None where an earlier sitting did both."""
+        path, end = self.folder / TEMPERED, None
+        if not path.is_file():
+            run = Run(self.recipe, self.root, self.folder / RUN, process)
+            end = run.learn(max_minutes=max_minutes)
+            if end.kind == "guard":
+                self.outcome.stopped = f"a guard stopped the learning: {end.reason}"
+            if end.kind in ("guard", "interrupt"):
+                return end
+            tried = [asdict(one) | {"sound": one.sound} for one in temper(run)]
+            with atomic_file(path) as temporary:
+                temporary.write_text(json.dumps(tried) + "\n", encoding="utf-8")
+        self._tried = json.loads(path.read_text(encoding="utf-8"))
+        self.outcome.numbers["tempered"] = self._tried
+        if not self._tried[-1]["sound"]:
+            self.outcome.stopped = (
+                f"what was learnt hurts even at {self._tried[-1]['share']:.0%} of it: on held-out prompts a "
+                f"score falls by {self._tried[-1]['fall']:.2f} standard deviations, and pictures of a prompt "
+                f"differ {self._tried[-1]['diversity']:.2f} times as much as before"
+            )
         return end
 
     def export(self) -> ModelInfo:
@@ -143,7 +159,9 @@ class Study:
             usual = self.base.sampling.table()
             kept = {name: usual[name] for name in (PLAIN if self.base.by_tokens else usual)}
             name = self.folder.name
-            export_learnt(self.folder / RUN, self.folder / CANDIDATE, name=name, last=True, sampling=kept)
+            share = self._tried[-1]["share"]
+            where = self.folder / CANDIDATE
+            export_learnt(self.folder / RUN, where, name=name, last=True, sampling=kept, share=share)
         return read_model(self.folder / CANDIDATE)
 
     def judge(self, candidate: ModelInfo, bench: Bench, *, device: str, threads: int | None) -> bool:

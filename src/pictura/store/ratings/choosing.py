@@ -29,9 +29,9 @@ REPEAT_AFTER = 4
 """Other pairs that must have been answered since."""
 LEAST_ANSWERS = 6
 """Before any question is chosen by what it would tell."""
-_POOL = 1000
-"""Newest pictures among which to choose."""
-_HISTORY = 2000
+_POOL = 500
+"""Newest pictures of the user's own, and as many public ones, among which to choose."""
+_HISTORY = 1000
 _QUESTIONS = 300
 """Drawn by chance, of which the best is asked."""
 _NEW_LOOKS = 32
@@ -51,12 +51,38 @@ class Asked:
     """Of the question among those of its user, from 1."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """What choosing needs of a picture; whole rows of hundreds would take long to read."""
+
+    id: str
+    place: int
+    prompt: str
+    model: str
+    model_hash: str
+    sha256: str
+    thumb_path: str
+    looks: list[float] | None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Question:
-    left: Image
-    right: Image
+    left: _Picture
+    right: _Picture
     chosen_by: ChosenBy
     repeat_of: str | None = None
+
+
+_SHORT = select(
+    Image.id,
+    Image.place,
+    Image.prompt,
+    Image.model,
+    Image.model_hash,
+    Image.sha256,
+    Image.thumb_path,
+    Image.features,
+).where(Image.deleted_at.is_(None))
 
 
 def next_pair(
@@ -97,9 +123,10 @@ def next_pair(
                 "four of a prompt."
             )
         looks.keep(database, (question.left, question.right))
-    return Asked(
-        pair=_ask(database, rater, question), left=question.left, right=question.right, number=answered + 1
-    )
+    pair = _ask(database, rater, question)
+    with database.read() as session:
+        left, right = (session.get_one(Image, image_id) for image_id in (pair.left_id, pair.right_id))
+    return Asked(pair=pair, left=left, right=right, number=answered + 1)
 
 
 def answer(database: Database, user_id: str, token: str, choice: Choice, ms: int | None) -> Pair:
@@ -125,40 +152,40 @@ def answer(database: Database, user_id: str, token: str, choice: Choice, ms: int
 class _Looks:
     """Looks of pictures, measured where they were not, and brought to variance 1."""
 
-    def __init__(self, files: Files, images: Sequence[Image]) -> None:
+    def __init__(self, files: Files, pictures: Sequence[_Picture]) -> None:
         self._files = files
-        known = {image.id: image.features or [] for image in images}
+        known = {picture.id: picture.looks or [] for picture in pictures}
         self._found = {name: found for name, found in known.items() if len(found) == NUM_LOOKS}
         self._new = dict[str, list[float]]()
 
-    def has(self, image: Image) -> bool:
+    def has(self, picture: _Picture) -> bool:
         """Whether a picture is measured, or can be now."""
-        if image.id not in self._found and len(self._new) < _NEW_LOOKS:
-            self._measure(image)
-        return image.id in self._found
+        if picture.id not in self._found and len(self._new) < _NEW_LOOKS:
+            self._measure(picture)
+        return picture.id in self._found
 
-    def differences(self, pairs: Sequence[tuple[Image, Image]]) -> belief.Array:
+    def differences(self, pairs: Sequence[tuple[_Picture, _Picture]]) -> belief.Array:
         """(N, F): looks of the first less those of the second."""
         spread = np.std(list(self._found.values()), axis=0)
         found = np.array([[self._found[a.id], self._found[b.id]] for a, b in pairs])
         return np.asarray((found[:, 0] - found[:, 1]) / np.where(spread > 1e-9, spread, 1.0))
 
-    def keep(self, database: Database, more: Sequence[Image]) -> None:
+    def keep(self, database: Database, more: Sequence[_Picture]) -> None:
         """Write down what was measured, and what else is to be."""
-        for image in more:
-            if image.id not in self._found:
-                self._measure(image)
+        for picture in more:
+            if picture.id not in self._found:
+                self._measure(picture)
         if self._new:
             with database.write() as session:
                 for image_id, found in self._new.items():
                     session.execute(update(Image).where(Image.id == image_id).values(features=found))
 
-    def _measure(self, image: Image) -> None:
+    def _measure(self, picture: _Picture) -> None:
         try:
-            found = looks_of_file(self._files.read(image.thumb_path))
+            found = looks_of_file(self._files.read(picture.thumb_path))
         except (PicturaError, OSError):  # its file is gone or damaged; it is asked about all the same
             return
-        self._new[image.id] = self._found[image.id] = found
+        self._new[picture.id] = self._found[picture.id] = found
 
 
 def _history(session: Session, user_id: str) -> list[Pair]:
@@ -182,26 +209,29 @@ def _both(session: Session, rater: Rater, pair: Pair) -> tuple[Image, Image] | N
     return (found[ids[0]], found[ids[1]]) if len(found) == 2 else None
 
 
-def _groups(session: Session, rater: Rater, model: str | None) -> list[list[Image]]:
+def _groups(session: Session, rater: Rater, model: str | None) -> list[list[_Picture]]:
     """The newest pictures by prompt, where a prompt has two."""
-    query = select(Image).where(Image.deleted_at.is_(None), Image.prompt != "", Image.kind != "upscale")
-    query = query.where(may_see(rater))
-    if model is not None:
-        query = query.where(Image.model == model)
-    groups = defaultdict[str, list[Image]](list)
-    for image in session.scalars(query.order_by(Image.place.desc()).limit(_POOL)):
-        if image.sha256 not in {other.sha256 for other in groups[image.prompt]}:
-            groups[image.prompt].append(image)
+    found = dict[str, _Picture]()
+    for whose in (Image.user_id == rater.user_id, Image.visibility == "public"):
+        query = _SHORT.where(whose, Image.kind != "upscale", Image.prompt != "")
+        if model is not None:
+            query = query.where(Image.model == model)
+        rows = session.execute(query.order_by(Image.place.desc()).limit(_POOL)).all()
+        found |= {row.id: _Picture(*row) for row in rows}
+    groups = defaultdict[str, list[_Picture]](list)
+    for picture in found.values():
+        if picture.sha256 not in {other.sha256 for other in groups[picture.prompt]}:
+            groups[picture.prompt].append(picture)
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _known(session: Session, history: Sequence[Pair]) -> dict[str, Image]:
+def _known(session: Session, history: Sequence[Pair]) -> dict[str, _Picture]:
     """The pictures of all answers."""
     ids = sorted({one for pair in history for one in (pair.left_id, pair.right_id) if pair.choice in _WINS})
-    found = dict[str, Image]()
+    found = dict[str, _Picture]()
     for start in range(0, len(ids), 500):
-        query = select(Image).where(Image.id.in_(ids[start : start + 500]))
-        found |= {image.id: image for image in session.scalars(query)}
+        rows = session.execute(_SHORT.where(Image.id.in_(ids[start : start + 500]))).all()
+        found |= {row.id: _Picture(*row) for row in rows}
     return found
 
 
@@ -217,15 +247,17 @@ def _repeat(
         if pair.repeat_of is None and pair.id not in repeated and model in (None, pair.model)
     ]
     pair = rng.choice(old) if old else None
-    if pair is None or (images := _both(session, rater, pair)) is None:
+    if pair is None or _both(session, rater, pair) is None:
         return None
-    return _Question(left=images[1], right=images[0], chosen_by="repeat", repeat_of=pair.id)
+    known = _known(session, [pair])
+    left, right = known[pair.right_id], known[pair.left_id]
+    return _Question(left=left, right=right, chosen_by="repeat", repeat_of=pair.id)
 
 
 def _informative(
-    groups: Sequence[Sequence[Image]],
+    groups: Sequence[Sequence[_Picture]],
     history: Sequence[Pair],
-    known: dict[str, Image],
+    known: dict[str, _Picture],
     looks: _Looks,
     rng: random.Random,
 ) -> _Question | None:
@@ -239,7 +271,7 @@ def _informative(
     if len(told) < LEAST_ANSWERS or not groups:
         return None
     asked = _asked(history)
-    drawn = dict[frozenset[str], tuple[Image, Image]]()
+    drawn = dict[frozenset[str], tuple[_Picture, _Picture]]()
     for _ in range(_QUESTIONS):
         left, right = rng.sample(rng.choice(groups), 2)
         both = frozenset((left.id, right.id))
@@ -256,13 +288,13 @@ def _informative(
 
 
 def _least_shown(
-    groups: Sequence[Sequence[Image]], history: Sequence[Pair], rng: random.Random
+    groups: Sequence[Sequence[_Picture]], history: Sequence[Pair], rng: random.Random
 ) -> _Question | None:
     """Two pictures that were shown least, not together before."""
     shown = Counter(one for pair in history for one in (pair.left_id, pair.right_id))
-    asked, best = _asked(history), list[tuple[int, float, Image, Image]]()
+    asked, best = _asked(history), list[tuple[int, float, _Picture, _Picture]]()
     for group in groups:
-        fresh = sorted(group, key=lambda image: (shown[image.id], rng.random()))[:_OF_GROUP]
+        fresh = sorted(group, key=lambda picture: (shown[picture.id], rng.random()))[:_OF_GROUP]
         for a, b in itertools.combinations(fresh, 2):
             if frozenset((a.id, b.id)) not in asked:
                 best.append((shown[a.id] + shown[b.id], rng.random(), a, b))

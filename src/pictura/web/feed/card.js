@@ -65,7 +65,7 @@ export default {
         { act: "vary", icon: "vary", name: "Vary a little (V)" },
         { act: "vary-strong", icon: "spark", name: "Vary a lot" },
         { act: "zoom", icon: "zoom-out", name: "Zoom out" },
-        { act: "region", icon: "brush", name: "Change a region" },
+        { act: "region", icon: "brush", name: "Vary region" },
       ],
     };
   },

@@ -41,6 +41,8 @@ class Feed:
         self._unsent: list[dict[str, Any]] = []
         self._looking: asyncio.Task[None] | None = None
         self._follower = Follower(here.api, self._happen, self._show)
+        here.client.on_connect(self._resume)
+        here.client.on_disconnect(self._pause)
         here.client.on_delete(self._close)
 
     async def build(self, bar: PromptBar) -> None:
@@ -136,6 +138,16 @@ class Feed:
                 await self._here.api.rate_all(events)
             except ApiError as error:  # nobody waits for it
                 log.warning("what was seen is not told: %s", error)
+
+    def _resume(self) -> None:
+        for card in self._cards.values():
+            if card.job.is_pending:
+                self._follower.watch(card.job.id)
+
+    def _pause(self) -> None:
+        """Hold no streams for a page that nobody sees; a user may have so many at once."""
+        if not self._here.client.has_socket_connection:
+            self._follower.close()
 
     def _close(self) -> None:
         self._follower.close()

@@ -13,8 +13,8 @@ log = logging.getLogger("pictura.web")
 AT_ONCE = 4
 """Streams of one page; the API lets a user have 20."""
 _REST_S = 2.0
-_NEWER = frozenset(("started", "image", "done", "error", "cancelled", "queued"))
-"""Events after which a job is another than before."""
+_NEWER = frozenset(("queued", "started", "image"))
+"""Events after which a job is another than before; behind those that end it, it is asked for in any case."""
 
 
 class Follower:
@@ -41,10 +41,11 @@ class Follower:
             self._begin()
 
     def close(self) -> None:
-        """Follow nothing any more."""
+        """Follow nothing, until there is something to watch again."""
         self._waiting.clear()
         for task in self._running.values():
             task.cancel()
+        self._running.clear()
 
     def _begin(self) -> None:
         while self._waiting and len(self._running) < AT_ONCE:
@@ -55,7 +56,8 @@ class Follower:
             task.add_done_callback(partial(self._end, job_id))
 
     def _end(self, job_id: str, task: "asyncio.Task[None]") -> None:
-        self._running.pop(job_id, None)
+        if self._running.get(job_id) is task:
+            del self._running[job_id]
         if not task.cancelled():
             if error := task.exception():
                 log.error("following job %s broke off", job_id, exc_info=error)

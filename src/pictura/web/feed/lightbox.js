@@ -9,7 +9,7 @@ const GROUPS = [
       { act: "vary", icon: "vary", name: "Vary subtly", key: "V" },
       { act: "vary-strong", icon: "spark", name: "Vary strongly", key: "Shift V" },
       { act: "reroll", icon: "again", name: "Reroll", key: "R" },
-      { act: "region", icon: "brush", name: "Change a region" },
+      { act: "region", icon: "brush", name: "Vary region" },
     ],
   },
   {

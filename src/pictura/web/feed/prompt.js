@@ -3,6 +3,7 @@ import { Icon, parameter, pieces, withParameter } from "/static/parts.js";
 
 const SHAPES = ["1:1", "3:2", "2:3", "16:9", "9:16"];
 const AFTER_MS = 200;
+const DRAFT = "pictura-prompt";
 
 export default {
   components: { Icon },
@@ -48,7 +49,7 @@ export default {
       </div>
     </form>`,
   data() {
-    return { text: this.start, timer: 0 };
+    return { text: this.start || sessionStorage.getItem(DRAFT) || "", timer: 0 };
   },
   computed: {
     isAnswered() {
@@ -108,6 +109,12 @@ export default {
     },
     ready() {
       return Boolean(this.text.trim()) && !this.busy && !this.mistake;
+    },
+  },
+  watch: {
+    // what is being written outlives a reload of this tab
+    text(now) {
+      sessionStorage.setItem(DRAFT, now);
     },
   },
   methods: {

@@ -62,6 +62,27 @@ class Pages:
             return None
 
 
+def show_nowhere() -> None:
+    """What is shown at addresses that lead nowhere."""
+    ui.context.client.status_code = 404
+    _show_alone("There is nothing here", "The address is wrong, or what was here has gone.")
+
+
+def show_mistake() -> None:
+    """What is shown where a page could not be built, by a mistake of ours."""
+    _show_alone("This page could not be shown", "That is a mistake of Pictura's; the studio's log says more.")
+
+
+def _show_alone(title: str, sentence: str) -> None:
+    main, _ = layout.frame("", None)
+    with main, Tag("div", classes="empty"):
+        parts.icon("brand")
+        Tag("h1", title)
+        Tag("p", sentence, "soft")
+        with Tag("p"):
+            parts.link("To the first page", "/")
+
+
 def _show_closed(error: ApiError) -> None:
     """What is shown where the studio does not answer: its reason, and another try soon."""
     main, _ = layout.frame("", None)

@@ -19,6 +19,7 @@ ACTIONS: Mapping[str, str] = {
     "square": "made square",
     "reroll": "rerolled",
     "blend": "blended",
+    "image_prompt": "painted with it",
     "imagine": "painted after it",
 }
 _MOST_PARENTS = 8

@@ -85,7 +85,7 @@ class _Gallery:
             form.on("submit", lambda _: None, js_handler="(event) => event.preventDefault()")
             with Tag("div", classes="search"):
                 parts.icon("search")
-                words = Tag("input", classes="field", type="search", value=self._asked["q"], name_="q")
+                words = Tag("input", classes="field", type="search", name_="q", **_begin(self._asked["q"]))
                 words.put(placeholder="Search prompts", aria_label="Search prompts", autocomplete="off")
                 words.on("input", self._setter("q"), throttle=0.3, leading_events=False, js_handler=_JS_VALUE)
             self._select(
@@ -194,3 +194,10 @@ class _Gallery:
             elif act == "restore":
                 await api.restore(image_id)
                 self._wall.change(image_id, deleted=False)
+
+
+def _begin(value: str) -> dict[str, str]:
+    """What a field begins with, as an attribute: a property of that name is set again at each update, and
+    would take away what is being typed.
+    """
+    return {"^value": value}

@@ -14,6 +14,7 @@ from pictura.web.frame.parts import Tag
 from pictura.web.rooms.acting import Acting, Region, Remix
 from pictura.web.rooms.coming import Coming
 from pictura.web.rooms.family import Family
+from pictura.web.rooms.mixing import Blend, Prompted
 from pictura.web.told import Image, Job
 from pictura.web.wire import ApiError
 
@@ -124,7 +125,12 @@ class _Picture:
             parts.button("Vary a region", region.open, icon="brush")
             parts.button("Describe", self._describe, icon="text")
         self._captions = Tag("div", classes="captions-place", role="status")
-        Remix(acting, self._image)
+        with Tag("div", classes="folds"):
+            Remix(acting, self._image)
+            Prompted(self._here, self._image, self._coming)
+            Blend(self._here, self._image, self._coming)
+        if self._here.client.request.query_params.get("do") == "region":  # the feed and its lightbox ask so
+            region.open()
 
     async def _describe(self) -> None:
         self._captions.clear()
@@ -219,7 +225,7 @@ def _facts(image: Image) -> Iterator[tuple[str, str]]:
         yield "Painted", str(resolved)
     yield "Model", image.model
     yield "Seed", str(image.details.get("seed", ""))
-    yield "Number", f"{image.details.get('index', image.index)} of its seed"
+    yield "Index", str(image.details.get("index", image.index))
     yield "Size", f"{image.width} x {image.height}"
     painted = settings.get("painted_size")
     if painted and list(painted) != [image.width, image.height]:

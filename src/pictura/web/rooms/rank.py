@@ -73,27 +73,23 @@ class _Rank:
             self._explain()
 
     def _explain(self) -> None:
-        Tag("h2", "What it is good for")
-        Tag(
-            "p",
-            "From answers like yours a model can learn what people like. It paints with what it learnt only "
-            "if pairs that it never saw agree, and prompts are followed as well as before.",
-            "soft",
-        )
+        with Tag("section"):
+            Tag("h2", "What it is good for")
+            Tag(
+                "p",
+                "From answers like yours a model can learn what people like. It paints with what it learnt "
+                "only if pairs that it never saw agree, and prompts are followed as well as before.",
+                "soft",
+            )
         if not self._here.session.train_on_ratings:
             with Tag("p", classes="hint"):
                 Tag("span", "Your answers are kept, but no model learns from them yet. ")
                 Tag("a", "Allow it in the settings", href="/settings#learning")
-        with Tag("p", classes="soft small"):
-            for key, said in (("1", "left"), ("2", "right"), ("0", "as good"), ("Space", "skip")):
-                with Tag("span", classes="key-hint"):
-                    Tag("kbd", key)
-                    Tag("span", said)
 
 
 def _progress(stats: PairStats) -> None:
     """How many answers there are, and how steady they were."""
-    with Tag("div"):
+    with Tag("section"):
         Tag("h2", f"{stats.pairs:,} {'pair' if stats.pairs == 1 else 'pairs'} ranked")
         goal = FIRST if stats.pairs < FIRST else STABLE
         value = min(stats.pairs, goal)
@@ -107,9 +103,10 @@ def _progress(stats: PairStats) -> None:
     if stats.consistency is not None:
         rows.append(("Same answer again", f"{100 * stats.consistency:.0f} %"))
     with Tag("dl", classes="facts numbers"):
-        for name, value in rows:
-            Tag("dt", name)
-            Tag("dd", str(value))
+        for name, said in rows:
+            with Tag("div"):
+                Tag("dt", name)
+                Tag("dd", str(said))
 
 
 def _goal(pairs: int) -> str:

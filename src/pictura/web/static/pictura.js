@@ -62,6 +62,7 @@ const pictura = {
     const line = document.getElementById(lineId);
     const button = form.querySelector("button[type=submit]");
     line.hidden = true;
+    sessionStorage.clear(); // what somebody else was writing in this tab
     button.disabled = true;
     try {
       const answer = await fetch("/login" + location.search, { method: "POST", body: new FormData(form) });

@@ -15,7 +15,7 @@ export default {
         <button type="button" class="button small" :disabled="!done.length" @click="act({kind: 'clear'})">Clear</button>
         <button type="button" class="button small" @click="act({kind: 'invert'})">Invert</button>
       </div>
-      <div class="mask-board" :style="{aspectRatio: width + ' / ' + height, maxWidth: 'min(100%, calc(60vh * ' + width / height + '))'}">
+      <div class="mask-board" :style="{aspectRatio: width + ' / ' + height, maxWidth: 'min(100%, calc(48vh * ' + width / height + '))'}">
         <img :src="src" alt="" draggable="false">
         <canvas ref="canvas" :width="width" :height="height" tabindex="0" role="img"
           aria-label="Mask on the picture. Paint with mouse or finger. By keys: arrows move the brush, space paints, E erases, square brackets change its size, Z undoes, I inverts."

@@ -32,8 +32,8 @@ _INDICES = {
     "ix_images_of_model": ("images", ("user_id", "model", "deleted_at", "place")),
     "ix_images_visibility_place": ("images", ("visibility", "place")),
     "ix_images_of_seed": ("images", ("user_id", "seed", "place")),
-    "ix_images_parent_id": ("images", ("parent_id",)),
-    "ix_images_source_image_id": ("images", ("source_image_id",)),
+    "ix_images_of_parent": ("images", ("user_id", "parent_id", "place")),
+    "ix_images_of_source": ("images", ("user_id", "source_image_id", "place")),
 }
 
 
