@@ -1,6 +1,6 @@
 """Learning from ratings, whole, with simulated raters: a planted taste, and raters that press any key.
 
-    python -m benchmarks.taste --out FOLDER [paint | rate | spam | learn | prove]    (all of them, in order)
+    python -m benchmarks.taste --out FOLDER [paint | rate | spam | learn | prove | show]
 
 paint   100 prompts, four pictures each, by the default model through the studio's queue and worker
 rate    one rater answers 200 questions of the studio (actively chosen, sides by chance, one in ten a repeat):
@@ -8,6 +8,7 @@ rate    one rater answers 200 questions of the studio (actively chosen, sides by
 spam    500 answers at random, or always to the left: alone, and beside the one who means it
 learn   `pictura learn --from-ratings`
 prove   what `default` paints of held-out prompts before and after, pair by pair
+show    the same as pictures: grid.png
 
 Each stage leaves a file; run it again to go on. Warmth is mean tanh((red - blue) / 0.2) over a picture: none
 of the features that the head sees, though one of them, mean red - blue, is near.
@@ -204,15 +205,9 @@ def learn(out: Path, options: list[str]) -> dict[str, Any]:
 def prove(out: Path, model: str) -> dict[str, Any]:
     """Warmth of held-out prompts, before and after; prompts that nothing here ever learnt from."""
     from pictura import load
-    from pictura.data.claims import ClaimSource
-    from pictura.data.holdouts import Holdouts
-    from pictura.data.world import World
     from pictura.evaluate.metrics.bootstrap import difference_interval
-    from pictura.learn.prompts import SHARE, place
 
-    source = ClaimSource(World.load(), Holdouts.load(), seed=2026)
-    asked = {prompt.text: prompt for prompt in source.prompts(0, 2000) if place(prompt) < SHARE}
-    texts = list(asked)[:PROVED_PROMPTS]
+    texts = held_out_prompts()
     rows = {}
     for name in ("flow", model):
         painter = load(name, device="cpu", num_threads=1)
@@ -243,6 +238,28 @@ def prove(out: Path, model: str) -> dict[str, Any]:
     }
 
 
+def held_out_prompts() -> list[str]:
+    from pictura.data.claims import ClaimSource
+    from pictura.data.holdouts import Holdouts
+    from pictura.data.world import World
+    from pictura.learn.prompts import SHARE, place
+
+    source = ClaimSource(World.load(), Holdouts.load(), seed=2026)
+    asked = {prompt.text: prompt for prompt in source.prompts(0, 2000) if place(prompt) < SHARE}
+    return list(asked)[:PROVED_PROMPTS]
+
+
+def show(out: Path, model: str) -> dict[str, Any]:
+    """The first 16 of these prompts: the base, the promoted model, and that at strength 200."""
+    from pictura import load
+    from pictura.train.samples import sample_sheet
+
+    painters = [load("flow", device="cpu", num_threads=1)]
+    painters += [load(model, device="cpu", num_threads=1, strength=strength) for strength in (100, 200)]
+    sample_sheet(painters, held_out_prompts()[:16]).save(out / "grid.png", optimize=True)
+    return {"prompts": 16}
+
+
 @contextlib.contextmanager
 def at_home(folder: Path) -> Any:
     old = os.environ["PICTURA_HOME"]
@@ -267,7 +284,7 @@ def stage(out: Path, name: str, act: Callable[[], dict[str, Any]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("stages", nargs="*", default=["paint", "rate", "spam", "learn", "prove"])
+    parser.add_argument("stages", nargs="*", default=["paint", "rate", "spam", "learn", "prove", "show"])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", default="default", help="proved against flow")
     given, options = parser.parse_known_args()
@@ -281,6 +298,7 @@ def main() -> None:
         "spam": lambda: spam(home, out),
         "learn": lambda: learn(out, options),
         "prove": lambda: prove(out, given.model),
+        "show": lambda: show(out, given.model),
     }
     for name in given.stages:
         stage(out, name, acts[name])

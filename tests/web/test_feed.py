@@ -18,7 +18,7 @@ def shots(card: Locator) -> Locator:
     return card.get_by_role("button", name="look closer")
 
 
-def test_a_sentence_becomes_four_pictures_of_which_one_is_liked_and_one_varied(visit: Visit) -> None:
+def test_a_sentence_becomes_pictures_that_are_liked_varied_ranked_and_found(visit: Visit) -> None:
     visit.go()
     expect(visit.page.get_by_text("Nothing painted yet")).to_be_visible()
     visit.page.get_by_label("Prompt", exact=True).fill("a red fox on a white background")
@@ -42,6 +42,13 @@ def test_a_sentence_becomes_four_pictures_of_which_one_is_liked_and_one_varied(v
     expect(cards(visit)).to_have_count(2)
     again = cards(visit).last.get_by_role("button", name="Like picture 1")
     expect(again).to_have_attribute("aria-pressed", "true")
+    visit.page.get_by_role("link", name="Rank").click()
+    expect(visit.page.get_by_role("button", name="The left one is better")).to_be_enabled()
+    visit.page.keyboard.press("2")
+    until(lambda: visit.api.get("/api/v1/pairs/stats").json()["pairs"] == 1)
+    visit.page.get_by_role("link", name="Gallery").click()
+    visit.page.get_by_role("searchbox", name="Search prompts").fill("fox white")
+    expect(visit.page.locator(f'a[href="/picture/{painted["images"][0]["id"]}"]')).to_be_visible()
 
 
 def test_mistakes_are_marked_while_one_types_and_parameters_are_chips(visit: Visit) -> None:

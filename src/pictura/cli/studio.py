@@ -110,8 +110,10 @@ def command(
             serve(config, address, begin)
         finally:
             if web is not None:
-                web.stop()
+                web.end()
             crew.stop()
+            if web is not None:
+                web.stop()
             opened.close()
     typer.echo("The studio has stopped. What waits will be painted when it starts again.")
 

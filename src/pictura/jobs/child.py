@@ -14,7 +14,7 @@ LOOK_S = 0.25
 LONG_ENOUGH_S = 10.0
 """A program that lived so long is started anew at once; others after a pause that grows."""
 LONGEST_PAUSE_S = 30.0
-STOP_S = 5.0
+STOP_S = 15.0
 """In which it must end when it is told to."""
 
 
@@ -44,14 +44,19 @@ class Child:
         self._process = self._launch()
         self._thread.start()
 
-    def stop(self) -> None:
-        """Stop it; if it does not end in time it is killed."""
+    def end(self) -> None:
+        """Tell it to end, and go on meanwhile; `stop` waits for it."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
-        if self._process is None or self._process.poll() is not None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+
+    def stop(self) -> None:
+        """Stop it; if it does not end in time it is killed."""
+        self.end()
+        if self._process is None:
             return
-        self._process.terminate()
         try:
             self._process.wait(STOP_S)
         except subprocess.TimeoutExpired:

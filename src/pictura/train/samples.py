@@ -5,21 +5,21 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from pictura.pipeline import load
+from pictura.pipeline import Painter, load
 from pictura.store.metadata import on_white
 
 SEED = 0
 SIDE, CAPTION_HEIGHT, COLUMNS = 128, 30, 8
 
 
-def sample_sheet(models: Sequence[Path], prompts: Sequence[str]) -> Image.Image:
+def sample_sheet(models: Sequence[Path | Painter], prompts: Sequence[str]) -> Image.Image:
     """Paint the first picture of seed 0 for every prompt, on white, each above its prompt.
 
     Args:
-        models: model folders; those of further ones stand below those of the first.
+        models: model folders, or loaded models; pictures of further ones stand below those of the first.
         prompts: at least one.
     """
-    painters = [load(model, device="cpu") for model in models]
+    painters = [model if isinstance(model, Painter) else load(model, device="cpu") for model in models]
     rows, height = -(-len(prompts) // COLUMNS), len(painters) * SIDE + CAPTION_HEIGHT
     sheet = Image.new("RGB", (min(len(prompts), COLUMNS) * SIDE, rows * height), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)

@@ -183,6 +183,9 @@ def test_from_ratings_to_what_everybody_paints_with_and_back(place: Place) -> No
     assert "80 choices of 1 rater who allowed it, 80 of them between two pictures" in card
     assert "40 choices of 1 rater were left out by rule" in card
     assert not list((place.root / "runs" / "flow-rated-1").glob("ratings.*"))
+    assert f"Of the change that was learnt {numbers['share']:.0%} was kept" in card
+    for text in (card, json.dumps(learnt.manifest)):
+        assert str(place.root) not in text, "a path of this machine"
     learnt.verify()
 
     back = CliRunner().invoke(app, ["models", "--rollback", "default"])

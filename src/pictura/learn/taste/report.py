@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pictura.learn.taste import heads, raters
-from pictura.learn.taste.study import Outcome
+from pictura.learn.taste.study import HEAD, PREFERENCE, Outcome
 from pictura.store.atomic import atomic_file
 from pictura.store.models import MANIFEST, ModelInfo, read_model
 from pictura.store.promoted import Version, now
@@ -52,7 +52,13 @@ def _lines(found: Outcome) -> list[str]:
             f"{found.heads['num_held_out']} held-out ones, which judges.",
             "",
         ]
-    lines += ["| condition | | numbers |", "| --- | --- | --- |"]
+    for tried in found.numbers.get("tempered", ()):
+        verdict = "kept" if tried["sound"] else "too much"
+        lines.append(
+            f"- {tried['share']:.0%} of the change: scores of held-out prompts fall by {tried['fall']:.2f} "
+            f"standard deviations at most, pictures differ {tried['diversity']:.2f} times as much: {verdict}"
+        )
+    lines += ["", "| condition | | numbers |", "| --- | --- | --- |"]
     lines += [
         f"| {one.name} | {'holds' if one.passed else '**fails**'} | {one.said} |" for one in found.checks
     ]
@@ -82,6 +88,8 @@ def numbers_of(found: Outcome) -> dict[str, Any]:
     if "glyphbench" in found.numbers:
         bench = found.numbers["glyphbench"]
         told["glyphbench"] = {**bench, "difference": _triple(bench["difference"])}
+    if tried := found.numbers.get("tempered"):
+        told["share"] = tried[-1]["share"]
     if "diversity" in found.numbers:
         told["diversity"] = round(found.numbers["diversity"], 4)
     return told
@@ -97,8 +105,12 @@ def tell(candidate: ModelInfo, found: Outcome) -> ModelInfo:
     manifest = json.loads(path.read_text(encoding="utf-8"))
     manifest.pop("files", None)
     manifest["learnt"] = {**manifest.get("learnt", {}), "ratings": numbers_of(found)}
+    heads = [row for row in manifest["recipe"]["rewards"] if row["name"] == PREFERENCE]
     readme = candidate.path / "README.md"
     text = readme.read_text(encoding="utf-8")
+    for row in heads:  # where it lies on this machine is nobody's business
+        text = text.replace(json.dumps(row["model"]), json.dumps(HEAD))
+        row["model"] = HEAD
     if _HEAD not in text:
         readme.write_text(f"{text.rstrip()}\n\n{card_section(found)}\n", encoding="utf-8")
     write_manifest(candidate.path, manifest)
@@ -115,12 +127,13 @@ def card_section(found: Outcome) -> str:
     if told["left_out"]:
         away = told["raters_left_out"]
         left_out = f" {told['left_out']} choices of {away} {_raters(away)} were left out by rule."
+    kept = f" Of the change that was learnt {told['share']:.0%} was kept." if "share" in told else ""
     checks = "\n".join(f"- {check.name}: {check.said}." for check in found.checks)
     return (
         f"{_HEAD}\n\n{told['pairs']} choices of {told['raters']} {_raters(told['raters'])} who allowed it, "
         f"{told['explicit']} of them between two pictures side by side, about {told['prompts']} prompts; "
-        f"{found.heads['num_held_out']} were kept for judging.{left_out} Nobody's picture or name is in this "
-        f"folder. `--stylize` or `--strength` scales what was learnt. What had to hold:\n\n{checks}"
+        f"{found.heads['num_held_out']} were kept to judge.{left_out}{kept} No picture or name of anybody is "
+        f"in this folder. `--stylize` or `--strength` scales what was learnt. What had to hold:\n\n{checks}"
     )
 
 
