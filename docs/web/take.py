@@ -149,7 +149,7 @@ def take(browser: Browser, look: str, pages: str, varied: str) -> Page:
         go(page, pages, "" if name == "create" else name)
         if name == "create":
             page.get_by_label("Prompt", exact=True).fill(TYPED)
-            page.get_by_text("2 jobs, 8 pictures").wait_for()
+            page.get_by_text("2 jobs, 8 pictures").wait_for(state="attached")
         save(page, look, name)
     go(page, pages, f"picture/{varied}")
     save(page, look, "picture")

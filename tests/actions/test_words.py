@@ -46,6 +46,15 @@ def test_shorter_prompts_lose_one_word_after_another_in_their_order() -> None:
         assert all(word in left for word in prompt.split())
 
 
+def test_the_lightest_word_goes_first() -> None:
+    for prompt in ("red fox on a blue background", "yellow duck beside a house"):
+        found = shorten(prompt)
+        lightest = min(range(len(found.words)), key=lambda i: found.words[i].weight)
+        left = [one.word for i, one in enumerate(found.words) if i != lightest]
+        assert lightest > 0, "else the first word would go by chance"
+        assert found.prompts[0].split() == left
+
+
 def test_what_the_clip_does_not_read_weighs_nothing_and_goes_first() -> None:
     found = shorten("a red fox " + "and a quizzaciously xylophonous zzyzx " * 12)
     assert found.words[-1].weight == 0

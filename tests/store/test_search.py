@@ -194,7 +194,7 @@ def test_a_search_on_sqlite_reads_indices_and_sorts_nothing(database: Database) 
     assert "SCAN image_words VIRTUAL TABLE" in rare
     assert "SEARCH images USING COVERING INDEX" in rare
     common = _plan(database, Wanted(user_id="u", words="fox"))
-    assert "COVERING INDEX ix_images_of_user" in common.splitlines()[0]
+    assert "COVERING INDEX ix_images_of_user (user_id=?)" in common.splitlines()[0]
     assert "TEMP B-TREE" not in common
 
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from pictura.api.access import accounts
 from pictura.store.database import Database
-from tests.api.api_kit import PASSWORD, make_home, served
+from tests.api.api_kit import PASSWORD, START_S, make_home, served
 from tests.web.web_kit import Pages, Visit, address_of_pages, until, visiting
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -23,7 +23,7 @@ def pages(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     options = ("--web-port", "0", "--admin", "boss", "--model", "tiny")
     with served(home, *options, environment={"PICTURA_ADMIN_PASSWORD": PASSWORD}) as studio:
         url = address_of_pages(studio)
-        until(lambda: answers(url))
+        until(lambda: answers(url), START_S)
         database = Database.open(f"sqlite:///{studio.home / 'studio' / 'studio.db'}")
         with pytest.MonkeyPatch.context() as patch:  # how much work a password is worth is not asked here
             patch.setattr(accounts, "_hasher", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))

@@ -8,7 +8,6 @@ package are never touched: without the file, `default` is one of them again.
 
 import json
 import shutil
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -155,11 +154,6 @@ def number_of(name: str) -> int:
     """The number that a version's name ends in; 0 if there is none."""
     digits = name.rpartition("-")[2]
     return int(digits) if digits.isdecimal() and len(digits) < 10 else 0
-
-
-def now() -> float:
-    """Seconds since 1970."""
-    return time.time()
 
 
 def _kept(versions: tuple[Version, ...], default: str | None) -> tuple[Version, ...]:

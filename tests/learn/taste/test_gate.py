@@ -29,7 +29,7 @@ def test_heads_find_a_taste_and_no_choice_is_on_both_sides() -> None:
 
 
 def test_chance_does_not_pass_for_a_taste() -> None:
-    found = [fit_heads(answers("x", by_chance, 300, seed=seed)).accuracy for seed in range(6)]
+    found = [fit_heads(answers("x", by_chance, 200, seed=seed)).accuracy for seed in range(4)]
     passed = [check_heads(accuracy, 100).passed for accuracy in found]
     assert sum(passed) <= 1  # of a 95 % interval
     with pytest.raises(DataError, match=r"at least 40 choices between two pictures .*; 30 are left"):

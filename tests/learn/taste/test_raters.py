@@ -27,7 +27,7 @@ def test_one_who_means_it_counts_alone_and_beside_others() -> None:
     assert told.numbers["agrees"] > 0.5
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_answers_at_random_are_left_out(seed: int) -> None:
     spammer = answers("spammer", by_chance, 500, seed=seed, repeats=50)
     alone = reasons(spammer)["spammer"]

@@ -9,8 +9,8 @@ Letters N pairs, R raw features.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from pictura.core.errors import DataError
@@ -107,13 +107,4 @@ def _fitted(side: Table) -> Learnt:
 
 
 def _pairs(side: Table) -> Sequence[Pair]:
-    from pathlib import Path
-
     return [Pair(row.prompt, Path(row.better), Path(row.worse), tie=row.tie) for row in side.rows]
-
-
-def shares(table: Table) -> Tensor:
-    """(N,) weights, those of each rater summing to the same."""
-    raters = [row.rater for row in table.rows]
-    counts = {name: raters.count(name) for name in set(raters)}
-    return torch.tensor([len(raters) / len(counts) / counts[name] for name in raters], dtype=torch.float64)

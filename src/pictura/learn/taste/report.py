@@ -5,6 +5,7 @@ stays where the ratings are.
 """
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from pictura.learn.taste import heads, raters
 from pictura.learn.taste.study import HEAD, PREFERENCE, Outcome
 from pictura.store.atomic import atomic_file
 from pictura.store.models import MANIFEST, ModelInfo, read_model
-from pictura.store.promoted import Version, now
+from pictura.store.promoted import Version
 from pictura.train.export_part import write_manifest
 
 REPORT = "report.md"
@@ -143,7 +144,7 @@ def version_of(candidate: ModelInfo, found: Outcome) -> Version:
         name=found.name,
         hash=candidate.hash,
         base=found.base["name"],
-        promoted_at=now(),
+        promoted_at=time.time(),
         numbers=numbers_of(found),
     )
 
