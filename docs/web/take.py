@@ -153,6 +153,9 @@ def take(browser: Browser, look: str, pages: str, varied: str) -> Page:
         save(page, look, name)
     go(page, pages, f"picture/{varied}")
     save(page, look, "picture")
+    page.get_by_role("region", name="Family").evaluate("(one) => one.scrollIntoView({block: 'end'})")
+    save(page, look, "family")
+    page.evaluate("scrollTo(0, 0)")
     paint_mask(page)
     save(page, look, "region")
     return page

@@ -45,7 +45,7 @@ def command(
     ] = 0,
     bench_images: Annotated[int, typer.Option(min=1, help="Pictures of each in the gate.")] = 2,
 ) -> None:
-    """Let a model learn from rewards by RECIPE, or from what a studio's users chose."""
+    """Let a model learn from rewards by RECIPE, or from ratings."""
     if from_ratings:
         from pictura.cli.from_ratings import Asked, learn_from_ratings
 

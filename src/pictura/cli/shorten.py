@@ -14,7 +14,7 @@ def command(
     model: Annotated[str, typer.Option(help="A CLIP: a name, or its folder.")] = "clip-guide",
     as_json: common.AsJson = False,
 ) -> None:
-    """Say how much each word of PROMPT matters, and leave the lightest out."""
+    """Weigh the words of PROMPT, and leave the lightest out."""
     from pictura.actions.shortening import shorten  # heavy: numpy, onnxruntime
 
     found = shorten(prompt, num=num, model=model)
