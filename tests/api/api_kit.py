@@ -57,7 +57,7 @@ def make_home(folder: Path, tiny: Path) -> Path:
 
 
 def start(home: Path, *options: str, environment: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
-    """`pictura studio` on any port, in a process of its own; its log is in its home. `--web-port` has pages."""
+    """`pictura studio` on any port, a process of its own, its log in its home; `--web-port` has pages."""
     pages = () if "--web-port" in options else ("--no-web",)
     command = [sys.executable, "-m", "pictura.cli", "studio", "--port", "0", "--no-browser", *pages, *options]
     given = {"PICTURA_HOME": str(home), "OMP_NUM_THREADS": "1", **(environment or {})}
