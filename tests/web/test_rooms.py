@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, Locator, expect
 
 from tests.web.web_kit import Pages, Visit, until, visiting
 
-SLOW = {"num_steps": 100, "num_images": 16}
-"""As much as a user may ask for: it takes long enough to be cancelled."""
+SLOW = {"num_steps": 1000, "num_images": 16}
+"""More than a user may ask for: it takes long enough to be cancelled."""
 
 
 def tiles(visit: Visit) -> Locator:
@@ -92,19 +92,21 @@ def test_a_pair_is_ranked_by_keys_and_found_in_the_database(visit: Visit) -> Non
     expect(visit.page.get_by_role("link", name="Allow it in the settings")).to_be_visible()
 
 
-def test_a_job_is_followed_and_cancelled_in_the_queue(visit: Visit) -> None:
-    visit.go("/queue")
-    expect(visit.page.get_by_text("No jobs yet")).to_be_visible()
-    body = {"prompt": "a blue ball", "size": [64, 64], "lane": "relax", **SLOW}
-    first, second = (visit.api.post("/api/v1/jobs", json=body).json()["jobs"][0]["id"] for _ in "ab")
-    row = visit.page.locator(f"[data-job='{second}']")
-    expect(row).to_contain_text("Relax lane")
-    row.get_by_role("button", name="Cancel").click()
-    expect(row).to_have_attribute("data-state", "cancelled")
-    assert visit.api.get(f"/api/v1/jobs/{second}").json()["status"] == "cancelled"
-    visit.api.delete(f"/api/v1/jobs/{first}")
-    expect(visit.page.locator(f"[data-job='{first}']")).to_contain_text("Cancelled")
-    expect(visit.page.get_by_text("Nothing waits.")).to_be_visible()
+def test_a_job_is_followed_and_cancelled_in_the_queue(pages: Pages, browser: Browser) -> None:
+    with visiting(pages, browser, role="admin") as visit:
+        visit.go("/queue")
+        expect(visit.page.get_by_text("No jobs yet")).to_be_visible()
+        body = {"prompt": "a blue ball", "size": [64, 64], "lane": "relax", **SLOW}
+        first, second = (visit.api.post("/api/v1/jobs", json=body).json()["jobs"][0]["id"] for _ in "ab")
+        row = visit.page.locator(f"[data-job='{second}']")
+        expect(row).to_contain_text("Relax lane")
+        row.get_by_role("button", name="Cancel").click()
+        expect(row).to_have_attribute("data-state", "cancelled")
+        assert visit.api.get(f"/api/v1/jobs/{second}").json()["status"] == "cancelled"
+        expect(visit.page.locator(f"[data-job='{first}'] progress[value]")).to_be_visible()
+        visit.api.delete(f"/api/v1/jobs/{first}")
+        expect(visit.page.locator(f"[data-job='{first}']")).to_contain_text("Cancelled")
+        expect(visit.page.get_by_text("Nothing waits.")).to_be_visible()
 
 
 def test_models_are_shown_with_what_they_painted_and_what_was_learnt(visit: Visit) -> None:
