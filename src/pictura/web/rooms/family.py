@@ -50,8 +50,8 @@ class Family:
                 _line("Comes from", parents)
             if len(self._others) > 1:
                 _line("Painted together", self._others, self._image.id)
-            for title, images in _grouped(children):
-                _line(title, images)
+            for name, images in _grouped(children):
+                _line(name, images)
             if not (parents or children or len(self._others) > 1):
                 Tag("p", "Nothing came of it yet. What you make of it hangs here.", "soft")
 
@@ -109,10 +109,11 @@ def _grouped(images: Sequence[Image]) -> list[tuple[str, list[Image]]]:
     jobs: dict[str, list[Image]] = {}
     for image in images:
         jobs.setdefault(image.job_id, []).append(image)
-    return [(_title(many[0]), many) for many in jobs.values()]
+    return [(title(many[0]), many) for many in jobs.values()]
 
 
-def _title(image: Image) -> str:
+def title(image: Image) -> str:
+    """What was done to make a picture, in words."""
     told = origin(image)
     action = str(told.get("action", "imagine"))
     more = told.get("strength") or told.get("direction") or told.get("factor")

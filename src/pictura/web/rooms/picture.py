@@ -13,12 +13,14 @@ from pictura.web.frame.here import Here
 from pictura.web.frame.parts import Tag
 from pictura.web.rooms.acting import Acting, Region, Remix
 from pictura.web.rooms.coming import Coming
-from pictura.web.rooms.family import Family
+from pictura.web.rooms.family import Family, origin, title
 from pictura.web.rooms.mixing import Blend, Prompted
 from pictura.web.told import Image, Job
 from pictura.web.wire import ApiError
 
-_HIDDEN = frozenset(("typed", "resolved", "device", "size", "painted_size", "scaling", "num_images"))
+_HIDDEN = frozenset(
+    ("typed", "resolved", "device", "size", "painted_size", "scaling", "num_images", "made_by")
+)
 """Settings that are told elsewhere, or to nobody's use."""
 _LONGEST = 40
 """Letters of a value without blanks; of longer ones, which are hashes, the beginning is shown."""
@@ -223,6 +225,8 @@ def _facts(image: Image) -> Iterator[tuple[str, str]]:
     resolved = settings.get("resolved")
     if resolved and resolved != image.prompt:
         yield "Painted", str(resolved)
+    if origin(image):
+        yield "Made by", title(image)
     yield "Model", image.model
     yield "Seed", str(image.details.get("seed", ""))
     yield "Index", str(image.details.get("index", image.index))
