@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Locator, expect
 
 from tests.web.web_kit import Pages, Visit, until, visiting
 
-SLOW = {"num_steps": 1000, "num_images": 16}
+SLOW = {"num_steps": 1000, "num_images": 64}
 """More than a user may ask for: it takes long enough to be cancelled."""
 
 
