@@ -102,7 +102,7 @@ def test_the_count_is_told_before_any_line_is_made(text: str) -> None:
 
 
 def lines_run(work: Callable[[], Any]) -> int:
-    """How many lines of ours run while something works; what the interpreter clears meanwhile is not counted."""
+    """How many lines of ours run while something works; not those of what is cleared meanwhile."""
     run = 0
 
     def trace(frame: FrameType, event: str, _: object) -> Any:
