@@ -228,7 +228,12 @@ def learn(args: argparse.Namespace) -> None:
 
 def show(out: Path) -> str:
     """A table for each part of what `learn` wrote."""
-    texts = []
+    texts = [
+        "`OMP_NUM_THREADS=1 python -m benchmarks.unclip_peer learn`. Minutes are of one processor thread, "
+        "the same pictures; a peer's learning rate is the best of three, whose trials do not count. Both "
+        f"sides sample in {STEPS} steps, the peer by DDIM; more were not tried. Scores of {VALIDATION} "
+        "pictures that nobody was trained on."
+    ]
     for part in PARTS:
         found = [json.loads(path.read_text()) for path in sorted(out.glob(f"{part}-*.json"))]
         if not found:
