@@ -95,7 +95,7 @@ def measure(name: str, commands: Sequence[Sequence[str]], port: int, home: Path,
 
 def studio(port: int, *more: str) -> list[list[str]]:
     """The API without workers, and a worker."""
-    api = ["-m", "pictura.cli", "studio", "--port", str(port), "--workers", "0", "--no-browser"]
+    api = ["-m", "pictura.cli", "studio", "--port", str(port), "--workers", "0", "--no-browser", "--no-web"]
     return [api, ["-m", "pictura.jobs", "--warm", MODEL, *more]]
 
 
