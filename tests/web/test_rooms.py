@@ -8,6 +8,7 @@ import httpx2 as httpx
 import pyarrow.parquet as parquet
 from playwright.sync_api import Browser, Locator, expect
 
+from pictura.web.rooms.models import what_was_learnt
 from tests.web.web_kit import Pages, Visit, until, visiting
 
 SLOW = {"num_steps": 1000, "num_images": 64}
@@ -170,3 +171,33 @@ def test_public_pictures_hang_in_everybodys_gallery_and_only_their_own_can_delet
         expect(other.page.get_by_role("heading", name="a green apple")).to_be_visible()
         expect(other.page.get_by_role("button", name="Delete")).to_be_hidden()
         expect(other.page.get_by_role("button", name="Vary subtly")).to_be_visible()
+
+
+def test_a_version_is_told_in_words_with_its_intervals() -> None:
+    numbers = {
+        "pairs": 200,
+        "explicit": 200,
+        "left_out": 12,
+        "prompts": 68,
+        "raters": 2,
+        "raters_left_out": 1,
+        "accuracy": [0.698, 0.59, 0.789],
+        "wins": [0.992, 0.977, 1.0],
+        "glyphbench": {
+            "before": 0.387,
+            "after": 0.382,
+            "difference": [-0.005, -0.018, 0.009],
+            "num_prompts": 553,
+        },
+        "diversity": 0.973,
+    }
+    assert dict(what_was_learnt(numbers)) == {
+        "Choices": "200 about 68 prompts, people: 2",
+        "Left out": "12 choices, people: 1",
+        "Held-out choices told right": "0.698 (0.590 to 0.789)",
+        "New pictures preferred": "0.992 (0.977 to 1.000)",
+        "GlyphBench": "0.387 before, 0.382 after",
+        "Its difference": "-0.005 (-0.018 to 0.009), 553 prompts",
+        "Diversity": "0.97 of the base's",
+    }
+    assert list(what_was_learnt({})) == []

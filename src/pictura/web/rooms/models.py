@@ -1,7 +1,7 @@
 """The models: what can paint here, what each is good for, and what was learnt from ratings."""
 
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pictura.web.frame import parts
@@ -138,24 +138,37 @@ def _version(version: Mapping[str, Any]) -> None:
                 date = datetime.datetime.fromtimestamp(at, datetime.UTC)
                 Tag("span", f"{date:%d %b %Y}", "soft small")
         with Tag("dl", classes="facts numbers"):
-            for name, value in _flat(version.get("numbers") or {}):
-                _fact(name, _short(value))
+            for name, value in what_was_learnt(version.get("numbers") or {}):
+                _fact(name, value)
+
+
+def what_was_learnt(numbers: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a version was learnt from and how it was tested, in words; what is not told is left out."""
+    bench = numbers.get("glyphbench") or {}
+    if {"pairs", "prompts", "raters"} <= numbers.keys():
+        yield "Choices", "{pairs} about {prompts} prompts, people: {raters}".format(**numbers)
+    if numbers.get("left_out") or numbers.get("raters_left_out"):
+        yield "Left out", "{left_out} choices, people: {raters_left_out}".format(**numbers)
+    for name, label in (("accuracy", "Held-out choices told right"), ("wins", "New pictures preferred")):
+        if numbers.get(name):
+            yield label, _interval(numbers[name])
+    if bench:
+        yield "GlyphBench", "{before:.3f} before, {after:.3f} after".format(**bench)
+        yield "Its difference", f"{_interval(bench['difference'])}, {bench['num_prompts']} prompts"
+    if "diversity" in numbers:
+        yield "Diversity", f"{numbers['diversity']:.2f} of the base's"
+
+
+def _interval(numbers: Sequence[float]) -> str:
+    """A value and the ends of its interval."""
+    value, low, high = numbers
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
 def _fact(name: str, value: str) -> None:
     with Tag("div"):
         Tag("dt", name)
         Tag("dd", value)
-
-
-def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Numbers in numbers, each under the names that lead to it."""
-    for name, value in values.items():
-        label = f"{before} {name.replace('_', ' ')}".strip()
-        if isinstance(value, Mapping):
-            yield from _flat(value, label)
-        else:
-            yield label, value
 
 
 def _short(value: Any) -> str:
