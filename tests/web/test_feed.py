@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Locator, expect
 
 from tests.web.web_kit import Pages, Visit, until, visiting
 
-SLOW = {"num_steps": 1000, "num_images": 4}
+SLOW = {"num_steps": 1000, "num_images": 32}
 
 
 def cards(visit: Visit) -> Locator:
