@@ -8,7 +8,7 @@
                                                          by_imagination.py
               5 decode it                pixels          runtime/ or families/
               6 keep the best of many, if asked for      runtime/rerank.py
-              7 scale, and say how it was painted        store/pictures.py
+              7 enlarge, and say how it was painted      runtime/onnx_enlarger.py, store/pictures.py
     complete  the same, below the top rows of a given picture
     repaint   the same from what a picture says about itself
     explain   where a model that attends to words looked for each of them
@@ -38,6 +38,7 @@ from pictura.core.types import Backend, ImaginationBackend, OnePassBackend, Toke
 from pictura.encode.tokenizer import Tokenizer, split_words
 from pictura.prompt.meaning import merged
 from pictura.prompt.request import ParsedPrompt
+from pictura.runtime.onnx_enlarger import LANCZOS, LEARNT, check_way, scaled
 from pictura.runtime.open import open_backend
 from pictura.runtime.rerank import rank
 from pictura.sample.at_once import at_once
@@ -58,7 +59,6 @@ from pictura.sample.request import (
 )
 from pictura.sample.sizes import DEFAULT_SIZE, check_size, stretched
 from pictura.sample.steering import check_steering
-from pictura.sample.tiling import resize_wrapped
 from pictura.store.metadata import CHOICE, on_white, read_metadata, read_settings
 from pictura.store.models import (
     AS_LEARNT,
@@ -141,13 +141,16 @@ class Painter:
         words = {name: choices.pop(name) for name in ("typed", "resolved") if name in choices}
         num_images, candidates = choices.pop("num_images", 4), choices.pop("candidates", None)
         first, seed, size = choices.pop("first", 0), choices.pop("seed", None), choices.pop("size", None)
+        enlarge = choices.pop("enlarge", None)
         check_numbers(num_images, candidates)
+        check_way(enlarge)
         refuse_foreign(self.model, choices)
         given = given_in(choices)
         for name in ("image", "noise_level", "mask"):
             choices.pop(name, None)  # type: ignore[misc]  # one of its keys
         settings = choose(self.model, choices) | (given.told() if given else {}) | words
         settings["size"] = list(DEFAULT_SIZE if size is None else size)
+        settings["enlarge"] = enlarge or LEARNT
         self._check(prompt, settings)
         numbers = range(first, first + (candidates or num_images))
         asked = Asked(prompt, draw_seed() if seed is None else seed, numbers, settings, given)
@@ -240,33 +243,34 @@ class Painter:
             asked: what they were asked for.
             keep: how many of the best; None keeps all, in their order.
         """
-        prompt, seed, numbers, settings = asked.prompt, asked.seed, asked.numbers, asked.settings
+        prompt, seed, numbers, settings = asked.prompt, asked.seed, asked.numbers, dict(asked.settings)
         painted_size = [painted.images.shape[3], painted.images.shape[2]]
-        scaling = "none" if painted_size == settings["size"] else "lanczos"
-        told = {**settings, "painted_size": painted_size, "scaling": scaling, "device": self.device}
-        if self.model.deltas:
-            told["strength"] = self.strength
-
-        kept = [(row, told) for row in range(len(numbers))]
+        way = settings.pop("enlarge", LEARNT)
+        rows, chosen, scores = list(range(len(numbers))), {}, {}
         if keep is not None:
             ranking = rank(images.to_pil(painted.images), prompt, keep=keep)
-            told |= {"candidates": len(numbers), "scored_by": ranking.by}
-            kept = [(row, {**told, "score": ranking.scores[row]}) for row in ranking.best]
-        resize = resize_wrapped if settings.get("tile") else images.resize
-        arrays = resize(painted.images[[row for row, _ in kept]], tuple(settings["size"]))
+            rows, chosen = list(ranking.best), {"candidates": len(numbers), "scored_by": ranking.by}
+            scores = {row: {"score": ranking.scores[row]} for row in rows}
+        arrays, scaling = scaled(
+            painted.images[rows], tuple(settings["size"]), way=way, wrapped=bool(settings.get("tile"))
+        )
+        told = {**settings, "painted_size": painted_size, **scaling, "device": self.device}
+        if self.model.deltas:
+            told["strength"] = self.strength
+        told |= chosen
         return [
             Picture(
                 image=image,
                 prompt=prompt,
                 seed=seed,
                 index=numbers[row],
-                settings=said,
+                settings={**told, **scores.get(row, {})},
                 model=self.model.name,
                 model_hash=self.model.hash,
                 version=pictura.__version__,
                 notices=painted.notices + stretched(painted_size, settings["size"]),
             )
-            for (row, said), image in zip(kept, images.to_pil(arrays), strict=True)
+            for row, image in zip(rows, images.to_pil(arrays), strict=True)
         ]
 
     def read(self, words: str) -> NDArray[np.int64]:
@@ -327,6 +331,8 @@ def repaint(path: Path | str, *, device: str = "auto", on_step: OnStep | None = 
     settings = read_settings(said, Path(path))
     if device == "auto" and said["settings"].get("device") == "cpu":
         device = "cpu"
+    if said["settings"].get("scaling") == LANCZOS:
+        settings["enlarge"] = LANCZOS
     painter = _load(model, device, settings.pop("strength", AS_LEARNT))
     choice = {name: settings.pop(name) for name in CHOICE if name in settings}
     painter._check(said["prompt"], settings)

@@ -147,6 +147,11 @@ def test_brightness_rises_by_ten_standard_errors(root: Path) -> None:
     assert (done.folder / "samples" / "update-00000020.png").exists()
 
 
+def test_bf16_is_refused_where_it_would_round_the_ratios(root: Path) -> None:
+    with pytest.raises(ConfigError, match=r"training\.bf16 rounds the ratios that token-grpo"):
+        run(token_recipe(name="rounded", training={"bf16": True}), root)
+
+
 def dying(images: Tensor, prompts: Sequence[str]) -> Tensor:
     """Brightness; once it dies as a process dies, in the middle of an update."""
     if next(_calls) == 3:

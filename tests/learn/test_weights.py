@@ -104,3 +104,21 @@ def test_a_family_without_a_policy_is_refused(tmp_path: Path, family: str, messa
     (model.path / "model.json").write_text(text)
     with pytest.raises(ConfigError, match=message):
         load_policy(read_model(model.path), CPU)
+
+
+def test_in_bf16_all_voices_speak_alike_nearly_as_before_and_gradients_stay_whole(
+    policy: VelocityPolicy,
+) -> None:
+    x_t, t = _point(policy)
+    cond = policy.read(["a red fox", "a blue ball"])
+    exact = Actors(policy, LowRank(policy.learnable, rank=2))
+    rounded = Actors(policy, LowRank(policy.learnable, rank=2), bf16=True)
+    want, got = exact.new(x_t, t, cond), rounded.new(x_t, t, cond)
+    assert got.dtype == torch.float32
+    assert torch.equal(rounded.old(x_t, t, cond), got.detach())
+    scale = float(want.detach().abs().max())
+    assert 1e-5 * scale < float((got - want).detach().abs().max()) < 3e-2 * scale
+    got.square().mean().backward()
+    grads = [value.grad for value in rounded.values.values() if value.grad is not None]
+    assert grads
+    assert all(grad.dtype == torch.float32 for grad in grads)

@@ -42,7 +42,7 @@ _SUFFIXES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "haiku icon": ("as a haiku icon", "in haiku icon style"),
     }
 )
-_AS_CONSONANT = ("uni", "ufo", "eu", "one", "use")
+_AS_CONSONANT = ("uni", "ufo", "uku", "eu", "one", "use")
 _AS_VOWEL = ("hour", "x-ray", "8", "fx")
 
 

@@ -8,6 +8,7 @@ Letters B pictures, N glyphs of the tensor, n objects of one layer, S glyph side
 Units   float32 in [0, 1], premultiplied; places in pixels.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -70,6 +71,12 @@ class Composer:
         self._middle = self._move(middle)
         on_cpu = "cpu" in str(device_of(self._glyphs)).lower()
         self._chunk = _CHUNK_ON_CPU if on_cpu else _CHUNK
+
+    def resized(self, size: tuple[int, int]) -> "Composer":
+        """The same, on a canvas of another (H, W); glyphs are shared."""
+        other = copy.copy(self)
+        other._size = size
+        return other
 
     def __call__(self, plans: Sequence[Plan]) -> Array:
         """Paint B plans: (B, 4, H, W) float32 in [0, 1], premultiplied."""

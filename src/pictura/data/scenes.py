@@ -4,6 +4,7 @@ Scene number i of batch number p is drawn from a random stream of its own, keyed
 not depend on earlier ones, and its choices are the same on every array library.
 """
 
+import copy
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -23,6 +24,7 @@ from pictura.data.dice import Dice
 from pictura.data.glyphs import GlyphSet
 from pictura.data.holdouts import Half, Holdouts, Split
 from pictura.data.stock import Stock
+from pictura.data.synonyms import Synonyms
 from pictura.data.world import Thing, World
 
 Kind = Literal[
@@ -104,6 +106,7 @@ class SceneSource:
         split: Split | None = "train",
         half: Half | None = None,
         other: float = 0.0,
+        synonyms: float = 0.0,
         xp: ModuleType = np,
         device: object | None = None,
     ) -> None:
@@ -119,6 +122,7 @@ class SceneSource:
             split: which glyph ids; None is all.
             half: which half of them; None is both.
             other: part of the scenes that shows, alone, a glyph that is none of the world's things.
+            synonyms: chance that a caption says a thing by a further word, see `data.synonyms`.
             xp: numpy, torch or another array API namespace.
             device: where `xp` computes.
 
@@ -136,6 +140,9 @@ class SceneSource:
         self._means = mean_colour(self.glyphs.images)
         spoken = (s for t in world.things for s in (t.phrase, t.plural or "", *t.synonyms, *t.names))
         self._taken = frozenset(_COLOUR_WORDS).union(*(s.split() for s in spoken))
+        self._synonyms, self._further = synonyms, Synonyms.load() if synonyms else None
+        if self._further is not None:
+            self._taken |= self._further.unsaid
         mix = mix or SceneMix()
         self._kinds: tuple[Kind, ...] = tuple(f.name for f in fields(mix))  # type: ignore[misc]
         self._cumulative = list(itertools.accumulate(getattr(mix, k) for k in self._kinds))
@@ -146,6 +153,18 @@ class SceneSource:
             xp=array_namespace(xp.zeros(1)),
             device=device,
         )
+
+    def resized(self, size: Size) -> "SceneSource":
+        """The same source for pictures of another (H, W); glyphs are shared."""
+        other = copy.copy(self)
+        other.size, other._composer = size, self._composer.resized(size)
+        return other
+
+    @property
+    def further_words(self) -> tuple[str, ...]:
+        """What captions may say beyond the world's own words; most of it is rare."""
+        shown = self._further.shown if self._further is not None else {}
+        return tuple(word for words in shown.values() for word in words)
 
     def scenes(self, position: int, size: int) -> list[Scene]:
         """The truth of batch number `position`: `size` scenes."""
@@ -226,14 +245,20 @@ class SceneSource:
         seen = self._object(thing, glyph, place, colour, tinted=tinted)
         return Scene(kind=kind, objects=(seen,), relation=None, count=1, background=ground, caption=caption)
 
+    def _said(self, dice: Dice, thing: Thing) -> Thing:
+        """The thing as a caption says it: now and then by a further word."""
+        if self._further is None or not dice.chance(self._synonyms):
+            return thing
+        return self._further.another(dice, thing)
+
     def _caption_of_one(self, dice: Dice, thing: Thing, glyph: int, colour: str | None) -> str:
         style = self.glyphs.styles[glyph]
-        word = None
-        if dice.chance(0.2):
+        said, word = self._said(dice, thing), None
+        if said is thing and dice.chance(0.2):
             own = self.glyphs.names[glyph]
             others = [*thing.synonyms, *([own] if own.split()[0] not in COLOURS and not thing.bare else [])]
             word = dice.pick(others) if others else None
-        phrase = captions.noun(thing, colour=colour, word=word)
+        phrase = captions.noun(said, colour=colour, word=word)
         words = phrase.removeprefix("an ").removeprefix("a ")
         emoji = style in captions.EMOJI_STYLES
         if dice.chance((0.2 if colour else 0.4) if emoji else 0.85):
@@ -259,7 +284,7 @@ class SceneSource:
             else arrange.group(dice, count, content, self.size, flip=flip)
         )
         objects = tuple(self._object(thing, glyph, p, colour, tinted=tinted) for p in places)
-        caption = captions.several(dice, thing, count, colour=colour)
+        caption = captions.several(dice, self._said(dice, thing), count, colour=colour)
         return self._finish(dice, kind, objects, None, count, caption)
 
     def _two(self, dice: Dice, kind: Kind) -> Scene | None:
@@ -287,7 +312,9 @@ class SceneSource:
             self._object(t, g, p, c, tinted=tint)
             for t, g, p, (c, tint) in zip(things, glyphs, places, colours, strict=True)
         )
-        said = [captions.noun(t, colour=c) for t, (c, _) in zip(things, colours, strict=True)]
+        said = [
+            captions.noun(self._said(dice, t), colour=c) for t, (c, _) in zip(things, colours, strict=True)
+        ]
         if kind == "position":
             caption = captions.placed(dice, said[0], relation, said[1])
         else:
@@ -323,6 +350,8 @@ class SceneSource:
         """A glyph that is none of the world's things, by its pack name."""
         glyph = dice.pick(self._stock.strays)
         name, style = self.glyphs.names[glyph], self.glyphs.styles[glyph]
+        if self._further is not None and self._further.says_unsaid(name):
+            return None
         phrase = captions.with_article(name) if dice.chance(0.5) else name
         place = arrange.alone(dice, self._contents[glyph], self.size, flip=False)
         caption = phrase

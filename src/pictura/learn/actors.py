@@ -21,21 +21,27 @@ VelocityOf = Callable[[Tensor, Tensor, Conditioning], Tensor]
 class Hand:
     """The networks under some weights: to be asked, and to paint with."""
 
-    def __init__(self, policy: Any, weights: Callable[[], Values], *, learns: bool = False) -> None:
+    def __init__(
+        self, policy: Any, weights: Callable[[], Values], *, learns: bool = False, bf16: bool = False
+    ) -> None:
         """Make one.
 
         Args:
             policy: the networks, of either kind.
             weights: gives those of the moment.
             learns: whether gradients pass to them.
+            bf16: multiply in bf16.
         """
-        self._policy, self._weights, self._learns = policy, weights, learns
+        self._policy, self._weights, self._learns, self._bf16 = policy, weights, learns, bf16
         self._asked = "logits" if kind_of(policy) == "tokens" else "velocity"
 
     def __call__(self, *given: Any) -> Tensor:
         """The velocity (B, C, h, w) of (x_t, t, cond), or the logits (B, L, V) of (codes, cond)."""
-        with torch.set_grad_enabled(self._learns and torch.is_grad_enabled()):
-            return getattr(self._policy, self._asked)(self._weights(), *given)
+        with (
+            torch.set_grad_enabled(self._learns and torch.is_grad_enabled()),
+            torch.autocast(given[0].device.type, torch.bfloat16, enabled=self._bf16),
+        ):
+            return getattr(self._policy, self._asked)(self._weights(), *given).float()
 
     @torch.no_grad()
     def draw(self, cond: Conditioning, uniform: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,7 +62,12 @@ class Actors:
     """Where it started."""
 
     def __init__(
-        self, policy: Policy, learnable: Learnable, *, reference: Mapping[str, Tensor] | None = None
+        self,
+        policy: Policy,
+        learnable: Learnable,
+        *,
+        reference: Mapping[str, Tensor] | None = None,
+        bf16: bool = False,
     ) -> None:
         """Start with all four alike.
 
@@ -64,6 +75,7 @@ class Actors:
             policy: the networks.
             learnable: what is learnt; its `values` are trained.
             reference: values of the reference; None is what `learnable` holds now.
+            bf16: multiply in bf16, in painting and in learning alike.
         """
         self.policy, self.learnable = policy, learnable
         self.values = learnable.values
@@ -73,10 +85,10 @@ class Actors:
         self.old_values: Values = {name: value.clone() for name, value in start.items()}
         self.ema_values: Values = {name: value.clone() for name, value in start.items()}
         self.reference_values: Values = dict(reference) if reference is not None else start
-        self.new = Hand(policy, lambda: learnable.weights(self.values), learns=True)
-        self.old = Hand(policy, lambda: learnable.weights(self.old_values))
-        self.ema = Hand(policy, lambda: learnable.weights(self.ema_values))
-        self.reference = Hand(policy, lambda: self._reference_weights)
+        self.new = Hand(policy, lambda: learnable.weights(self.values), learns=True, bf16=bf16)
+        self.old = Hand(policy, lambda: learnable.weights(self.old_values), bf16=bf16)
+        self.ema = Hand(policy, lambda: learnable.weights(self.ema_values), bf16=bf16)
+        self.reference = Hand(policy, lambda: self._reference_weights, bf16=bf16)
 
     @cached_property
     def _reference_weights(self) -> Values:

@@ -5,13 +5,14 @@ Letters B pictures.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
 
 from pictura.learn.actors import Actors
 from pictura.learn.policy import Kind
+from pictura.learn.recipe import RolloutSettings
 from pictura.learn.rollout import Experience
 
 
@@ -77,4 +78,17 @@ class Algorithm(Protocol):
 
     def old_decay(self, update: int) -> float:
         """How slowly the slow copy follows after update number `update`: 0 at once, towards 1 never."""
+        ...
+
+
+@runtime_checkable
+class Particular(Protocol):
+    """An algorithm that cannot learn from all rollouts."""
+
+    def check(self, rollout: RolloutSettings) -> None:
+        """Refuse those that it cannot learn from.
+
+        Raises:
+            ConfigError: it is one of them.
+        """
         ...

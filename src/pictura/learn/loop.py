@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pictura.core.errors import PicturaError
+from pictura.core.errors import ConfigError, PicturaError
 from pictura.core.tables import to_table
 from pictura.core.types import Prompt
 from pictura.learn.actors import Actors
@@ -85,6 +85,10 @@ class Run:
         self.model = resolve(base if base.exists() else recipe.model.base)
         self.policy = load_policy(self.model, process.device)
         check_pair(self.algorithm, self.policy, self.model)
+        if recipe.training.bf16 and self.algorithm.needs == "tokens":
+            raise ConfigError(
+                f"training.bf16 rounds the ratios that {self.algorithm.name} learns from. Leave it out."
+            )
         self.painting = make_painting(recipe.rollout, self.algorithm, self.policy)
         self.tested = make_painting(
             recipe.rollout,
@@ -124,7 +128,10 @@ class Run:
             start = root / recipe.model.start
             take(learnable.values, read_start(start, self.model.hash, device), start)
         actors = Actors(
-            self.policy, learnable, reference=None if saved is None else saved.weights["reference"]
+            self.policy,
+            learnable,
+            reference=None if saved is None else saved.weights["reference"],
+            bf16=recipe.training.bf16,
         )
         optimizer = torch.optim.AdamW(actors.values.values(), weight_decay=recipe.training.weight_decay)
         if saved is not None:

@@ -96,6 +96,9 @@ class TrainingSettings:
     """Pictures of one backward pass, in whole groups; 0 = one group."""
     ema_decay: float = 0.98
     """Of the average of the weights, which is tested and shipped."""
+    bf16: bool = False
+    """Multiply in bf16, in painting as in learning; pays on CUDA and where a CPU has AVX-512 BF16 or AMX. Not
+    for painters by tokens, whose ratios it would round."""
 
     def __post_init__(self) -> None:
         at_least("training", self, 1, "num_updates", "steps_per_update")

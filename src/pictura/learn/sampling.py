@@ -9,7 +9,6 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,12 +20,12 @@ from pictura.core.images import on_background
 from pictura.core.types import Conditioning, Prompt
 from pictura.learn import draws
 from pictura.learn.actors import VelocityOf
-from pictura.learn.algorithm import Algorithm, Noise
+from pictura.learn.algorithm import Algorithm, Noise, Particular
+from pictura.learn.guided import guided_way
 from pictura.learn.policy import Policy, TokenPolicy, VelocityPolicy
 from pictura.learn.recipe import RolloutSettings
 from pictura.learn.rollout import Drawn, Rollout, Transition, repeated
 from pictura.learn.tokens import token_painting
-from pictura.sample.guidance import guided
 from pictura.sample.ode import check_solver
 from pictura.sample.schedules import time_grid
 from pictura.sample.sde import solve_sde
@@ -96,17 +95,8 @@ class Painting:
     ) -> Drawn:
         """Paint a latent for each of B seeds, and keep its stochastic steps."""
         x_T = draws.normal(seeds, draws.NOISE, policy.latent_shape).to(policy.device)
-        empty = policy.read([""])
-        none = Conditioning(
-            tokens=empty.tokens.expand(len(x_T), -1, -1), mask=empty.mask.expand(len(x_T), -1)
-        )
         x_0, path = solve_sde(
-            guided(
-                partial(_call, hand, cond),
-                partial(_call, hand, none),
-                guidance_scale=self.guidance_scale,
-                interval=self.guidance_interval,
-            ),
+            guided_way(hand, policy, cond, scale=self.guidance_scale, interval=self.guidance_interval),
             x_T,
             time_grid(self.num_steps, shift=self.shift),
             stochastic=stochastic,
@@ -134,6 +124,8 @@ def make_painting(
     """
     if isinstance(policy, TokenPolicy):
         return token_painting(settings, policy.num_tokens)
+    if isinstance(algorithm, Particular):
+        algorithm.check(settings)
     drawn = algorithm.stochastic(settings.num_steps, np.random.default_rng(0))
     if drawn and settings.guidance_scale != 1:
         raise ConfigError(
@@ -207,10 +199,6 @@ def paint(
         version=version,
         **drawn._asdict(),
     )
-
-
-def _call(velocity: VelocityOf, cond: Conditioning, x_t: Tensor, t: Tensor) -> Tensor:
-    return velocity(x_t, t, cond)
 
 
 def _joined(parts: Sequence[Drawn]) -> Drawn:

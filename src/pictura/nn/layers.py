@@ -14,6 +14,15 @@ from torch.nn import functional as F
 from pictura.core.errors import ConfigError
 
 
+class HeadNorm(nn.RMSNorm):
+    """RMSNorm whose weights follow the input into bf16, where autocast leaves them behind."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., K) to (..., K)."""
+        weight = None if self.weight is None else self.weight.to(x.dtype)
+        return F.rms_norm(x, self.normalized_shape, weight, self.eps)
+
+
 class Attention(nn.Module):
     """Self-attention over all tokens with RMS-normalised queries and keys."""
 
@@ -27,8 +36,8 @@ class Attention(nn.Module):
         self.num_heads = num_heads
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
-        self.q_norm = nn.RMSNorm(width // num_heads, eps=1e-6)
-        self.k_norm = nn.RMSNorm(width // num_heads, eps=1e-6)
+        self.q_norm = HeadNorm(width // num_heads, eps=1e-6)
+        self.k_norm = HeadNorm(width // num_heads, eps=1e-6)
 
     def forward(
         self, x_BLD: Tensor, mask_BL: Tensor, rotation: tuple[Tensor, Tensor] | None = None

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from pictura.core.errors import ConfigError
+from pictura.data.shapes import shapes_near
 from pictura.encode.tokenizer import Tokenizer
 from pictura.train import checkpoint as checkpoints
 from pictura.train.distributed import Process, StopSignals, largest
@@ -30,7 +31,7 @@ from pictura.train.task import Task, build_task
 VALIDATION_BATCHES = 8
 NETWORKS = (
     *("network", "text_encoder", "autoencoder", "judge", "clip", "damsm", "gan", "dvae", "transformer"),
-    *("prior", "ar_prior", "decoder", "upsampler"),
+    *("prior", "ar_prior", "decoder", "upsampler", "enlarger"),
 )
 """Tables of a checkpoint's config that must not change within a run."""
 ENDS = ("steps", "minutes", "interrupt")
@@ -170,9 +171,9 @@ class Run:
         return losses
 
     def _config(self) -> dict[str, Any]:
-        size = self.recipe.data.size
-        side = size // self.task.factor
-        config = {**self.task.config(), "grids": [[side, side]]}
+        data, factor = self.recipe.data, self.task.factor
+        shapes = [(data.size, data.size), *(shapes_near(data.size) if data.aspects else ())]
+        config = {**self.task.config(), "grids": [[h // factor, w // factor] for h, w in shapes]}
         return {**config, "recipe": to_table(self.recipe)}
 
     def save(self) -> None:

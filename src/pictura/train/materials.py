@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from pictura.data.batches import CaptionedBatches, load_captioned
 from pictura.data.glyphs import GlyphSet
 from pictura.data.holdouts import Holdouts, Split
 from pictura.data.scenes import SceneMix, SceneSource
+from pictura.data.shapes import ShapedScenes
 from pictura.data.world import World
 from pictura.encode.tokenizer import Tokenizer, split_words
 from pictura.train.recipe import Recipe, from_table
@@ -86,8 +88,8 @@ def load_materials(recipe: Recipe, root: Path, device: torch.device, *, learnt: 
         raise ConfigError(f"data.kind must be 'captioned', 'scenes' or 'glyphs'; got {data.kind!r}.")
     if data.kind == "glyphs" and recipe.task.startswith(("flow", "dalle", "unclip")):
         raise ConfigError("data.kind 'glyphs' knows no hold-outs and is for autoencoders. Take 'scenes'.")
-    # Twice the size of the canvas: scenes resample their glyphs once, from more than they need.
-    sharp = 2 * data.size if data.kind == "scenes" else data.size
+    # Twice the size of the canvas, unless told: scenes resample their glyphs once, from more than they need.
+    sharp = round(data.oversample * data.size) if data.kind == "scenes" else data.size
     glyphs = GlyphSet.load(path, size=sharp, cache=root / data.cache if data.cache else None)
     holdouts = Holdouts.load().without_compositions() if data.compositions else Holdouts.load()
     if data.kind == "glyphs":
@@ -104,14 +106,19 @@ def load_materials(recipe: Recipe, root: Path, device: torch.device, *, learnt: 
             split=split,
             half=data.half or None if split == "train" else None,  # type: ignore[arg-type]  # checked
             other=data.other,
+            synonyms=data.synonyms if split == "train" else 0.0,
             xp=torch,
             device=device,
         )
         for split, seed in seeds
     )
     batches = range(0 if learnt else CAPTION_BATCHES)
-    captions = Captions(lambda: (s.caption for i in batches for s in train.scenes(i, 128)), learnt=learnt)
-    return Materials(train=train, validation=validation, captions=captions)
+    captions = Captions(
+        lambda: chain((s.caption for i in batches for s in train.scenes(i, 128)), train.further_words),
+        learnt=learnt,
+    )
+    shaped = ShapedScenes(train, data.aspects) if data.aspects else train
+    return Materials(train=shaped, validation=validation, captions=captions)
 
 
 def _single_glyphs(recipe: Recipe, glyphs: GlyphSet, holdouts: Holdouts, device: torch.device) -> Materials:

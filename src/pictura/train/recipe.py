@@ -13,6 +13,8 @@ from typing import Any
 from pictura.core.errors import ConfigError, did_you_mean
 from pictura.core.tables import from_table, to_table
 from pictura.store.models import AUTOREGRESSIVE, Sampling
+from pictura.train.dvae_settings import DvaeSettings
+from pictura.train.enlarger_settings import EnlargerSettings
 from pictura.train.unclip_settings import UnclipSettings
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "CriticSettings",
     "DataSettings",
     "DvaeSettings",
+    "EnlargerSettings",
     "LogSettings",
     "ModelSettings",
     "Recipe",
@@ -51,6 +54,7 @@ TASKS = {
     "unclip-upsampler": "pictura.train.unclip_upsampler:build",
     "unclip-prior": "pictura.train.unclip_prior:build",
     "unclip-ar-prior": "pictura.train.unclip_prior:build",
+    "enlarger": "pictura.train.enlarger:build",
 }
 """What can be learnt, and the function that makes it."""
 ADVERSARIAL = ("stackgan", "attngan", "dfgan")
@@ -74,24 +78,44 @@ class DataSettings:
     """Folder or file, relative to the recipe."""
     size: int = 64
     """Side of the training pictures, in pixels."""
+    oversample: float = 2.0
+    """`scenes`: side of the glyphs that pictures are composed of, in sides of a picture."""
     cache: str = ""
     """Where decoded pictures are kept between runs, relative to the recipe; empty keeps none."""
     other: float = 0.0
     """`scenes`: share of pictures outside the world list."""
+    synonyms: float = 0.0
+    """`scenes`: chance that a training caption says a thing by a further word, see `data.synonyms`."""
     half: str = ""
     """`scenes`: half of the training pictures to take, `A` or `B`; empty takes both."""
     compositions: bool = False
     """`scenes`: show held-out compositions too. For judges, which must know them; never for painters."""
     mix: dict[str, float] = field(default_factory=dict)
     """`scenes`: weights of the kinds, see `data.scenes.SceneMix`; empty is the usual mix."""
+    aspects: float = 0.0
+    """`scenes`, task `flow`: share of batches that are wider or taller than square, see `data.shapes`."""
     flip: bool = False
     """`captioned`: mirror pictures at random."""
     crop: float = 1.0
     """`captioned`: keep pictures so many times as large as `size`, and cut a window of `size` at random."""
 
     def __post_init__(self) -> None:
+        if not 0.5 <= self.oversample <= 4:
+            raise ConfigError(f"data.oversample must be in [0.5, 4]; got {self.oversample}.")
         if not 1 <= self.crop <= 2:
             raise ConfigError(f"data.crop must be in [1, 2]; got {self.crop}.")
+        if not 0 <= self.synonyms <= 1:
+            raise ConfigError(f"data.synonyms is a chance, from 0 to 1; got {self.synonyms}.")
+        if self.synonyms and self.kind != "scenes":
+            raise ConfigError(
+                f"data.synonyms needs data.kind 'scenes', whose captions are written here; got {self.kind!r}."
+            )
+        if not 0 <= self.aspects <= 1:
+            raise ConfigError(f"data.aspects is a share, from 0 to 1; got {self.aspects}.")
+        if self.aspects and self.kind != "scenes":
+            raise ConfigError(
+                f"data.aspects needs data.kind 'scenes', which are composed in any shape; got {self.kind!r}."
+            )
         if self.half not in ("", "A", "B"):
             raise ConfigError(f"data.half must be 'A', 'B' or empty; got {self.half!r}.")
 
@@ -103,7 +127,8 @@ class ModelSettings:
     preset: str = "xs"
     """Of the family; for an autoencoder see `autoencoder_config`."""
     autoencoder: str = ""
-    """`flow`: run, checkpoint or model folder whose autoencoder gives the space to paint in."""
+    """`flow`: run, checkpoint or model folder whose autoencoder gives the space to paint in.
+    `judge`, `enlarger`: through which some of the pictures go."""
     autoencoder_config: dict[str, Any] = field(default_factory=dict)
     """`autoencoder`: settings other than the defaults."""
     dvae_config: dict[str, Any] = field(default_factory=dict)
@@ -189,45 +214,6 @@ class TrainingSettings:
         for name in ("decay_fraction", "caption_dropout", "bpe_dropout", "ema_long", "ema_short"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"training.{name} must be in [0, 1]; got {getattr(self, name)}.")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DvaeSettings:
-    """How a discrete VAE is trained, see docs/dvae.md. Shares are of the run's steps or minutes."""
-
-    start_temperature: float = 1.0
-    """Of the soft codes, at the start."""
-    final_temperature: float = 1 / 16
-    temperature_share: float = 0.2
-    """Share of the run over which the temperature falls, along half a cosine."""
-    kl_weight: float = 6.6
-    """Of the codes' divergence from the uniform distribution, in the end."""
-    kl_share: float = 0.02
-    """Share of the run over which it rises from 0, along half a cosine."""
-    least_scale: float = 0.0
-    """Added to the scale of the likelihood, lest plain parts outweigh the rest; 0 is the paper's."""
-    least_used: float = 0.05
-    """Stop when less than this share of all codes is in use; 0 = never."""
-    alarm_share: float = 0.25
-    """Share of the run that must be over before that alarm rings."""
-    window_steps: int = 100
-    """Steps whose codes are counted together."""
-
-    def __post_init__(self) -> None:
-        for name in ("start_temperature", "final_temperature"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"dvae.{name} must be above 0; got {getattr(self, name)}.")
-        for name in ("temperature_share", "kl_share"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ConfigError(f"dvae.{name} must be above 0 and at most 1; got {getattr(self, name)}.")
-        for name in ("least_used", "alarm_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"dvae.{name} must be in [0, 1]; got {getattr(self, name)}.")
-        for name in ("kl_weight", "least_scale"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"dvae.{name} must be at least 0; got {getattr(self, name)}.")
-        if self.window_steps < 1:
-            raise ConfigError(f"dvae.window_steps must be at least 1; got {self.window_steps}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -339,6 +325,7 @@ class Recipe:
     training: TrainingSettings = field(default_factory=TrainingSettings)
     dvae: DvaeSettings = field(default_factory=DvaeSettings)
     unclip: UnclipSettings = field(default_factory=UnclipSettings)
+    enlarger: EnlargerSettings = field(default_factory=EnlargerSettings)
     adversarial: AdversarialSettings = field(default_factory=AdversarialSettings)
     critic: CriticSettings = field(default_factory=CriticSettings)
     log: LogSettings = field(default_factory=LogSettings)
@@ -355,6 +342,10 @@ class Recipe:
             allowed = " or ".join(map(repr, TASKS))
             raise ConfigError(
                 f"The recipe's task must be {allowed}; got {self.task!r}. {did_you_mean(self.task, TASKS)}"
+            )
+        if self.data.aspects and self.task != "flow":
+            raise ConfigError(
+                f"data.aspects is for the task 'flow', whose network paints any shape; got {self.task!r}. Leave it out."
             )
         if self.critic.rewards and self.task not in ADVERSARIAL:
             raise ConfigError(

@@ -25,6 +25,7 @@ ALGORITHMS = Registry(
         "dpo": "pictura.learn.algorithms.dpo:DPO",
         "backprop": "pictura.learn.algorithms.backprop:Backprop",
         "distil": "pictura.learn.algorithms.distil:Distil",
+        "student": "pictura.learn.algorithms.student:Student",
         "token-grpo": "pictura.learn.algorithms.token_grpo:TokenGRPO",
     },
     group="pictura.algorithms",
