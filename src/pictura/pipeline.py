@@ -148,7 +148,8 @@ class Painter:
         given = given_in(choices)
         for name in ("image", "noise_level", "mask"):
             choices.pop(name, None)  # type: ignore[misc]  # one of its keys
-        settings = choose(self.model, choices) | (given.told() if given else {}) | words
+        chosen = choose(self.model, choices, from_noise=given is None)
+        settings = chosen | (given.told() if given else {}) | words
         settings["size"] = list(DEFAULT_SIZE if size is None else size)
         settings["enlarge"] = enlarge or LEARNT
         self._check(prompt, settings)
@@ -338,7 +339,10 @@ def repaint(path: Path | str, *, device: str = "auto", on_step: OnStep | None = 
     painter._check(said["prompt"], settings)
     asked = Asked(said["prompt"], said["seed"], [said["index"]], settings)
     (picture,) = drive(painter._making(asked), painter._backend, on_step)
-    return replace(picture, settings={**picture.settings, **choice})
+    notices, by = picture.notices, said["settings"].get("enlarged_by")
+    if by and picture.settings.get("enlarged_by") != by:
+        notices += (f"It was enlarged by {by}, which is not here: its edges may differ.",)
+    return replace(picture, settings={**picture.settings, **choice}, notices=notices)
 
 
 def _load(model: ModelInfo, device: str, strength: float, **how: Any) -> Painter:

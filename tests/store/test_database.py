@@ -48,6 +48,18 @@ def test_tables_go_down_and_up_again(database: Database) -> None:
         session.add(User(name="ann"))
 
 
+def test_a_connection_in_use_is_closed_when_it_comes_back_to_a_closed_database(database: Database) -> None:
+    with database.read() as session:
+        theirs = session.connection().connection.dbapi_connection
+        assert theirs is not None
+        database.close()
+        assert session.scalar(text("SELECT 1")) == 1  # it may finish
+    with pytest.raises(Exception, match=r"closed"):
+        theirs.cursor().execute("SELECT 1")
+    with database.read() as session:  # and a new one opens
+        assert session.scalar(text("SELECT 1")) == 1
+
+
 def test_tables_of_a_newer_pictura_are_named_and_left_alone(database: Database) -> None:
     with database.write() as session:
         ours = session.scalar(text("SELECT version_num FROM alembic_version"))

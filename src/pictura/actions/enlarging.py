@@ -33,6 +33,8 @@ from pictura.store.models import ModelInfo
 
 FACTORS = (2, 4)
 LANCZOS, LEARNT = "lanczos", "upsampler"
+ENLARGER = "enlarger"
+"""What pictures say that were painted small and enlarged by it."""
 NOTICE = "Enlarged by Lanczos, which adds no detail: no model here has an upsampler that learnt to."
 TOO_LARGE = "Enlarged by Lanczos, which adds no detail: the picture is too large for the upsampler."
 LONGEST = 1600
@@ -146,9 +148,9 @@ def _as_told(*notices: str) -> tuple[str, ...]:
 
 
 def _as_painted(image: Image.Image, settings: Mapping[str, Any]) -> Floats:
-    """The picture (1, 4, h, w) of the size that it was painted at, before Lanczos made it larger."""
+    """The picture (1, 4, h, w) of the size that it was painted at, before it was made larger."""
     found = images.from_pil([image])
-    if settings.get("scaling") == LANCZOS and "painted_size" in settings and "made_by" not in settings:
+    if settings.get("scaling") in (LANCZOS, ENLARGER) and "painted_size" in settings and "made_by" not in settings:
         width, height = settings["painted_size"]
         found = images.resize(found, (min(width, image.width), min(height, image.height)))
     return found

@@ -86,6 +86,10 @@ def command(
     size: Annotated[
         str | None, typer.Option(help="Of the files: WIDTHxHEIGHT in pixels, or one side.")
     ] = None,
+    enlarge: Annotated[
+        Literal["learnt", "lanczos"] | None,
+        typer.Option(help="How pictures that are painted smaller become so large. [default: learnt]"),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("pictures"),
     format_: Annotated[Format, typer.Option("--format", help="File format; jpeg is laid on white.")] = "png",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -115,6 +119,7 @@ def command(
         "top_k": top_k,
         "candidates": candidates,
         "size": None if size is None else parse_size(size),
+        "enlarge": enlarge,
         "rows": rows,
     }
     chosen = {name: value for name, value in choices.items() if value is not None}
@@ -381,6 +386,8 @@ def _tell(result: dict[str, Any]) -> None:
     facts = [f"seed {result['seed']}", f"{result['elapsed_s']:.1f} s", f"model {result['model']}"]
     if settings.get("strength", AS_LEARNT) != AS_LEARNT:
         facts.append(f"strength {settings['strength']:g}")
+    if "student" in settings:
+        facts.append("by its student")
     if "candidates" in settings:
         facts.append(f"best of {settings['candidates']} by {settings['scored_by'].split()[0]}")
     if settings.get("painted_size") != settings.get("size"):

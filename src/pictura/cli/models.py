@@ -35,7 +35,7 @@ def command(
     if as_json:
         typer.echo(json.dumps([describe(model) for model in models], indent=2))
         return
-    head = ("name", "family", "kind", "MB", "learnt MB", "licence", "scores", "path")
+    head = ("name", "family", "kind", "MB", "learnt MB", "student", "licence", "scores", "path")
     rows = [head, *(_row(model) for model in models)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -65,6 +65,7 @@ def describe(model: "ModelInfo") -> dict[str, Any]:
         "kind": model.kind,
         "size_mb": model.size_mb,
         "delta_mb": model.delta_mb,
+        "student": _student(model),
         "licence": model.licence,
         "metrics": dict(model.metrics),
         "path": str(model.path),
@@ -75,8 +76,22 @@ def _row(model: "ModelInfo") -> tuple[str, ...]:
     said = ((name, _headline(value)) for name, value in model.metrics.items())
     scores = " ".join(f"{name}={value:.4g}" for name, value in said if value is not None)
     learnt = f"{model.delta_mb:.1f}" if model.deltas else "-"
-    sizes = f"{model.size_mb:.1f}", learnt
+    student = f"{said['num_steps']} steps" if (said := _student(model)) else "-"
+    sizes = f"{model.size_mb:.1f}", learnt, student
     return model.name, model.family, model.kind, *sizes, model.licence, scores or "-", str(model.path)
+
+
+def _student(model: "ModelInfo") -> dict[str, Any] | None:
+    """What `--draft` paints with, where it is no less of the same."""
+    from pictura.store.student import student_of
+
+    student = student_of(model)
+    return student and {
+        "num_steps": student.sampling.num_steps,
+        "size_mb": student.size_mb,
+        "hash": student.hash,
+        "metrics": dict(model.manifest["student"].get("metrics", {})),
+    }
 
 
 def _headline(value: Any) -> float | None:

@@ -139,6 +139,10 @@ class Backend(Protocol):
         """Velocity of latents `x_t` (B, C, H, W) at times `t` (B,); `cond` is of one prompt (1, T, D)."""
         ...
 
+    def student_velocity(self, x_t: Array, t: Array, cond: Conditioning) -> Array:
+        """The same by the model's student (`store/student.py`), which is loaded on its first use."""
+        ...
+
     def encode(self, images: Array) -> Array:
         """Images (B, 3 or 4, H * factor, W * factor) in [0, 1], premultiplied, to latents (B, C, H, W)."""
         ...

@@ -7,7 +7,7 @@ from typing import Any
 from pictura.engine.batching import MAX_CALLS, Rows, budget, seconds
 from pictura.pipeline import Painter, load
 from pictura.sample.calls import Call, Calls, answer
-from pictura.store.models import resolve
+from pictura.store.models import STUDENT, resolve
 
 
 class WarmModels:
@@ -32,7 +32,7 @@ class WarmModels:
         self._device, self._max_models = device, max_models
         self._num_calls = num_calls
         self._num_cores = num_cores or len(os.sched_getaffinity(0))
-        self._warm: OrderedDict[tuple[str, float], Painter] = OrderedDict()
+        self._warm: OrderedDict[tuple[str, str, float], Painter] = OrderedDict()
         self._of: dict[int, tuple[Rows, int]] = {}
 
     def painter(self, name: str, strength: float = 100.0) -> Painter:
@@ -41,7 +41,8 @@ class WarmModels:
         Raises:
             PicturaError: as in `pipeline.load`.
         """
-        key = (resolve(name).hash, strength)
+        model = resolve(name)
+        key = (model.hash, model.files.get(STUDENT, ""), strength)
         if key not in self._warm:
             threads = 1 if self._num_cores > 1 else None
             painter = load(name, device=self._device, strength=strength, num_threads=threads)

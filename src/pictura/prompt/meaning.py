@@ -2,7 +2,7 @@
 
     --ar        size: that shape at the area of 256 x 256; the network paints the nearest shape it learnt
     --quality   num_steps, times that
-    --draft     half the steps, but at least 4, and half the side
+    --draft     half the side, by the model's student where it has one; else half the steps, but at least 4
     --stylize   strength: how much of what the model learnt on top of its base, 100 = as it learnt
     --raw       0.3 of that strength
     --iw        how much a picture beside the prompt weighs; whoever brings the picture asks for it
@@ -21,13 +21,13 @@ from pictura.prompt.parameters import MAX_SEED, Parameters
 from pictura.prompt.printing import to_text
 from pictura.prompt.request import ParsedPrompt, Part
 from pictura.store.models import AT_ONCE, AUTOREGRESSIVE, BY_IMAGINATION, ModelInfo, resolve
+from pictura.store.student import draft_steps, student_of
 
 SIDE = 256
 """Of a square picture, in pixels."""
 RAW = 0.3
 """Of the strength, what --raw leaves."""
 AS_LEARNT, MAX_STYLIZE, MAX_STRENGTH = 100, 1000, 200.0
-_DRAFT_STEPS, _FEWEST_STEPS = 1 / 2, 4
 _CLOSE = 0.1
 """How far a whole multiple of a shape may be from the area, to be taken for being exact."""
 _TYPED = {"size": "--ar or --draft", "num_steps": "--quality or --draft", "parts": ":: or --no"}
@@ -56,7 +56,7 @@ def choices(prompt: ParsedPrompt, model: ModelInfo) -> dict[str, Any]:
     found: dict[str, Any] = {
         "seed": given.seed,
         "size": list(pixels) if (pixels := size(given)) else None,
-        "num_steps": _num_steps(given, model),
+        **_work(given, model),
         "chaos": given.chaos,
         "weird": given.weird,
         "tile": given.tile or None,
@@ -129,7 +129,7 @@ def merged(
             f"--iw {prompt.parameters.iw:g} weighs a picture that is sent to the studio with the prompt; "
             "here give image and noise_level."
         )
-    for name in asked:
+    for name in (*asked, *(["num_steps"] if "student" in asked else [])):
         if chosen.get(name) is not None:
             typed = _TYPED.get(name, f"--{name}")
             raise ConfigError(
@@ -156,11 +156,13 @@ def jobs(prompt: ParsedPrompt) -> Iterator[ParsedPrompt]:
         yield replace(prompt, parameters=replace(given, repeat=None, seed=seed))
 
 
-def _num_steps(given: Parameters, model: ModelInfo) -> int | None:
-    advised = model.sampling.num_steps
+def _work(given: Parameters, model: ModelInfo) -> dict[str, Any]:
+    """How much work a picture is worth."""
     if given.draft:
-        return min(advised, max(_FEWEST_STEPS, round(advised * _DRAFT_STEPS)))
-    return None if given.quality in (None, 1.0) else max(1, round(advised * given.quality))
+        return {"student": True} if student_of(model) else {"num_steps": draft_steps(model)}
+    if given.quality in (None, 1.0):
+        return {}
+    return {"num_steps": max(1, round(model.sampling.num_steps * given.quality))}
 
 
 def _refuse(prompt: ParsedPrompt, model: ModelInfo) -> None:

@@ -71,12 +71,11 @@ class OnnxBackend:
 
     def velocity(self, x_t: Floats, t: Floats, cond: Conditioning) -> Floats:
         """Velocity of latents `x_t` (B, C, H, W) at times `t` (B,); `cond` is of one prompt (1, T, D)."""
-        given = {"tokens": cond.tokens, "mask": cond.mask}
-        rows = [
-            self._network.run(None, {"x_t": x_t[b : b + 1], "t": t[b : b + 1], **given})[0]
-            for b in range(len(x_t))
-        ]
-        return np.concatenate(rows)
+        return _rows(self._network, x_t, t, cond)
+
+    def student_velocity(self, x_t: Floats, t: Floats, cond: Conditioning) -> Floats:
+        """The same by the model's student."""
+        return _rows(self._student, x_t, t, cond)
 
     def encode(self, images: Floats) -> Floats:
         """Images (B, 3 or 4, H * factor, W * factor) in [0, 1], premultiplied, to latents (B, C, H, W)."""
@@ -94,6 +93,12 @@ class OnnxBackend:
         weights = read_weights(self._model.path, strength=self.strength)
         return self._open("encoder", weights, self.num_threads)
 
+    @cached_property
+    def _student(self) -> ort.InferenceSession:
+        """Opened on its first use: most pictures are no drafts."""
+        weights = read_weights(self._model.path, strength=self.strength, student=True)
+        return self._open("network", weights, self.num_threads)
+
     def _open(self, graph: str, weights: Mapping[str, Floats], num_threads: int) -> ort.InferenceSession:
         return open_graph(self._model, graph, weights, num_threads=num_threads)
 
@@ -107,6 +112,15 @@ class OnnxBackend:
             "mask": np.ones(tokens.shape[:2], dtype=np.bool_),
         }
         return fastest(lambda num_threads: self._open("network", weights, num_threads), inputs)
+
+
+def _rows(network: ort.InferenceSession, x_t: Floats, t: Floats, cond: Conditioning) -> Floats:
+    """Velocities (B, C, H, W), a row at a time."""
+    given = {"tokens": cond.tokens, "mask": cond.mask}
+    rows = [
+        network.run(None, {"x_t": x_t[b : b + 1], "t": t[b : b + 1], **given})[0] for b in range(len(x_t))
+    ]
+    return np.concatenate(rows)
 
 
 def fastest(

@@ -3,11 +3,13 @@
 Letters B pictures, C latent channels, h w latent size, H W picture size, T text tokens.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pictura.core.errors import ModelError
 from pictura.core.types import Backend
 from pictura.sample.calls import Asked, Call, Calls, Painted, Progress, Way
 from pictura.sample.chaos import Chaos
@@ -21,6 +23,7 @@ from pictura.sample.schedules import last_step, time_grid
 from pictura.sample.sizes import nearest_grid
 from pictura.sample.tiling import Rolls, around, inside
 from pictura.store.models import ModelInfo
+from pictura.store.student import student_of
 
 Read = Callable[[str], NDArray[np.int64]]
 
@@ -96,10 +99,30 @@ def understand(model: ModelInfo, backend: Backend, read: Read, asked: Asked) -> 
     of = {**dict(enumerate(features[: len(texts)])), WITHOUT: features[len(texts)]}
     if usually:
         of[USUAL] = usual(features[-1])
+    method = velocity_of(model, settings)
     if not (level := settings.get("chaos")):
-        return Conditions(of)
+        return Conditions(of, method=method)
     chaos = Chaos(level, asked.seed, asked.numbers, backend.asarray)
-    return Conditions(of, chaos, scales=chaos.scales(settings["guidance_scale"]))
+    return Conditions(of, chaos, scales=chaos.scales(settings["guidance_scale"]), method=method)
+
+
+def velocity_of(model: ModelInfo, settings: Mapping[str, Any]) -> str:
+    """What of the backend gives velocities: the model's network, or its student where the settings name it.
+
+    Raises:
+        ModelError: they name one that is not here.
+    """
+    named = settings.get("student")
+    if named is None:
+        return "velocity"
+    student = student_of(model)
+    if student is None or student.hash != named:
+        here = "none" if student is None else student.hash
+        raise ModelError(
+            f"The settings ask for the student {named} of the model {model.name!r}, which has {here} now. "
+            "Paint anew, or put that model's folder back."
+        )
+    return "student_velocity"
 
 
 def image_channels(model: ModelInfo, backend: Backend) -> int:

@@ -36,6 +36,7 @@ class Conditions:
         chaos: Chaos | None = None,
         *,
         scales: Array | None = None,
+        method: str = "velocity",
     ) -> None:
         """Keep them.
 
@@ -43,7 +44,9 @@ class Conditions:
             features: (1, T, D) each.
             chaos: what every picture is told of the parts; None tells all the same.
             scales: (B, 1, 1, 1) guidance scales of the pictures; None is that of the request for all.
+            method: of the backend, which gives the velocities.
         """
+        self._method = method
         self._features, self._chaos, self.scales = features, chaos, scales
 
     def calls(self, wanted: Sequence[int], x_t: Array, t: Array, time: float) -> tuple[Call, ...]:
@@ -58,10 +61,10 @@ class Conditions:
         found = []
         for i in wanted:
             if self._chaos is None or i < 0:
-                found.append(Call("velocity", (x_t, t, self._features[i])))
+                found.append(Call(self._method, (x_t, t, self._features[i])))
                 continue
             for b, cond in enumerate(self._chaos.told(i, self._features[i], time)):
-                found.append(Call("velocity", (x_t[b : b + 1, ...], t[b : b + 1], cond)))
+                found.append(Call(self._method, (x_t[b : b + 1, ...], t[b : b + 1], cond)))
         return tuple(found)
 
     def gather(self, wanted: Sequence[int], answers: Sequence[Array], num: int) -> dict[int, Array]:

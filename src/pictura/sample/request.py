@@ -7,7 +7,8 @@ from PIL import Image
 
 from pictura.core.errors import ConfigError, PromptError, did_you_mean
 from pictura.sample.steering import OFF, on, plain_parts
-from pictura.store.models import AT_ONCE, AUTOREGRESSIVE, BY_IMAGINATION, ModelInfo
+from pictura.store.models import AT_ONCE, AUTOREGRESSIVE, BY_IMAGINATION, ModelInfo, Sampling
+from pictura.store.student import draft_steps, student_of
 
 
 class Choices(TypedDict, total=False):
@@ -21,6 +22,9 @@ class Choices(TypedDict, total=False):
     """The same seed paints the same pictures; drawn unless given."""
     size: tuple[int, int] | None
     """(width, height) of the pictures in pixels, each 16 to 1024, at most 2:1; 256x256 unless given."""
+    enlarge: str | None
+    """How pictures become so large where they are painted smaller: `learnt`, by the enlarger, which is so
+    unless given, or `lanczos`."""
     num_steps: int | None
     """Network steps per picture."""
     guidance_scale: float | None
@@ -52,6 +56,9 @@ class Choices(TypedDict, total=False):
     """Whether edges meet."""
     stop: int | None
     """After what share of the steps to stop, in percent; 100 is off."""
+    student: bool | None
+    """Of painters by steps that have one: draft by the student, if nothing is asked for that it never learnt;
+    else by the model itself in half its steps."""
     typed: str
     """How a person typed the prompt, for the picture's metadata."""
     resolved: str
@@ -89,6 +96,7 @@ _CHOSEN = {
     **dict.fromkeys(("image", "noise_level", "mask"), "a picture to begin with (image, noise_level, mask)"),
     "parts": "parts (:: and --no)",
     **{name: f"{name} (--{name})" for name in OFF},
+    "student": "student (--draft)",
     **{name: name for name in _OWN},
 }
 """Settings that a person can choose, and their names for people."""
@@ -104,34 +112,53 @@ _HAS = {
     BY_IMAGINATION: (("num_steps", "guidance_scale", *_OWN), "by imagination, without tokens"),
 }
 _HAS_STEPS = (
-    ("num_steps", "guidance_scale", "solver", "image", "noise_level", "mask", "parts", *OFF),
+    ("num_steps", "guidance_scale", "solver", "image", "noise_level", "mask", "parts", "student", *OFF),
     "by steps, without tokens",
 )
+_UNLEARNT = ("num_steps", "guidance_scale", "solver", "parts", "weird")
+"""Beside these no student paints: it learnt its own steps, from noise, of one prompt."""
 
 
 def advised(model: ModelInfo) -> dict[str, Any]:
     """How a model paints unless told otherwise, as a picture's metadata holds it."""
-    names = {AUTOREGRESSIVE: TOKENS, BY_IMAGINATION: IMAGINATION}.get(model.sampling.solver, STEPS)
-    found = {name: getattr(model.sampling, name) for name in names}
+    return _told(model.sampling)
+
+
+def _told(sampling: Sampling) -> dict[str, Any]:
+    names = {AUTOREGRESSIVE: TOKENS, BY_IMAGINATION: IMAGINATION}.get(sampling.solver, STEPS)
+    found = {name: getattr(sampling, name) for name in names}
     if "guidance_interval" in found:
         found["guidance_interval"] = list(found["guidance_interval"])
     return found
 
 
-def choose(model: ModelInfo, given: Mapping[str, Any]) -> dict[str, Any]:
+def choose(model: ModelInfo, given: Mapping[str, Any], *, from_noise: bool = True) -> dict[str, Any]:
     """What is given where something is, else what the model advises.
 
     Args:
         model: that paints.
         given: name of a setting to its value; None where nobody chose.
+        from_noise: false where a picture is given to begin with.
 
     Raises:
         ConfigError: a setting is given that the model's way of painting does not have.
     """
     refuse_foreign(model, given)
     found = on(given)
+    is_draft = found.pop("student", False)
+    usual = _draft(model, found, from_noise=from_noise) if is_draft else advised(model)
     chosen = {name: found[name] for name in _CHOSEN if name in found}
-    return {**advised(model), **{name: _PLAIN.get(name, _as_is)(value) for name, value in chosen.items()}}
+    return {**usual, **{name: _PLAIN.get(name, _as_is)(value) for name, value in chosen.items()}}
+
+
+def _draft(model: ModelInfo, found: Mapping[str, Any], *, from_noise: bool) -> dict[str, Any]:
+    """How a draft is painted: by the student, or by the model where that learnt something else."""
+    student = student_of(model)
+    if student is None:
+        raise ConfigError(f"The model {model.name!r} has no student: leave {_CHOSEN['student']} out.")
+    if from_noise and not any(name in found for name in (*_UNLEARNT, "image")):
+        return {**_told(student.sampling), "student": student.hash}
+    return {**advised(model), "num_steps": draft_steps(model)}
 
 
 def _as_is(value: Any) -> Any:

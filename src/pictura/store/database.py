@@ -50,6 +50,9 @@ class Database:
         self.on_sqlite = self.url.drivername == "sqlite"
         self._in_turn = threading.Lock()  # threads of one process need not poll for the file's lock
         self._reader = _make_engine(self.url)
+        self._times_closed = 0
+        event.listen(self._reader, "checkout", self._mark)
+        event.listen(self._reader, "checkin", self._take_back)
         self._writer = self._reader.execution_options(pictura_writes="FULL")
         self._unsynced = self._reader.execution_options(pictura_writes="NORMAL")
 
@@ -115,8 +118,17 @@ class Database:
         self._migrate("downgrade", revision)
 
     def close(self) -> None:
-        """Close all connections; the next use opens new ones."""
+        """Close all connections, those in use as soon as they are not; the next use opens new ones."""
+        self._times_closed += 1
         self._reader.dispose()
+
+    def _mark(self, _: object, record: Any, __: object) -> None:
+        record.info["times_closed"] = self._times_closed
+
+    def _take_back(self, _: object, record: Any) -> None:
+        """Disposing forgets connections in use: nobody would close them."""
+        if record.info.get("times_closed") != self._times_closed:
+            record.close()
 
     def _migrate(self, way: str, revision: str) -> None:
         import alembic.command

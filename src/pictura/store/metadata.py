@@ -170,6 +170,7 @@ def _of_steps(said: Mapping[str, Any]) -> dict[str, Any]:
         "weird": int,
         "tile": bool,
         "stop": int,
+        "student": str,
     }
     return {
         "num_steps": int(said["num_steps"]),
@@ -202,6 +203,10 @@ def _of_tokens(said: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+_TITLED = ("student", "chaos", "weird", "stop")
+"""Settings that other programs are shown by their own names."""
+
+
 def a1111_parameters(metadata: Mapping[str, Any]) -> str:
     """The lines that other programs show: the prompt, then its settings."""
     settings = metadata["settings"]
@@ -213,7 +218,7 @@ def a1111_parameters(metadata: Mapping[str, Any]) -> str:
         **({"Temperature": f"{settings['temperature']:g}"} if "temperature" in settings else {}),
         **({"Top-k": settings["top_k"]} if settings.get("top_k") else {}),
         **({"Strength": f"{settings['strength']:g}"} if "strength" in settings else {}),
-        **{name.title(): settings[name] for name in ("chaos", "weird", "stop") if name in settings},
+        **{name.title(): settings[name] for name in _TITLED if name in settings},
         **({"Tiling": True} if settings.get("tile") else {}),
         "Seed": metadata["seed"],
         "Image": metadata["index"] + 1,

@@ -31,8 +31,14 @@ from pictura.store.promoted import read_shelf
 
 SHOWN = ("README.md", "samples.png")
 """Files for people: the card and its pictures. Painting needs none of them."""
-TOLD = ("format", "name", "created", "pictura_version", "licence", "data", "metrics", "recipe", "learnt")
-"""Fields of model.json for people and bookkeeping; every other one changes what the model does."""
+STUDENT = "student.safetensors"
+"""What makes its student of the model, see `student.py`."""
+TOLD = (
+    *("format", "name", "created", "pictura_version", "licence", "data", "metrics", "recipe", "learnt"),
+    "student",
+)
+"""Fields of model.json for people and bookkeeping, and what has a hash of its own; every other one changes
+what the model does."""
 FORMAT = 1
 """Version of the model folder's layout that this Pictura reads and writes."""
 MANIFEST = "model.json"
@@ -341,7 +347,7 @@ def _info(folder: Path, manifest: dict[str, Any]) -> ModelInfo:
         raise ValueError(f"kind {kind!r}")
     paints = kind == "painter"
     files = {str(name): str(digest) for name, digest in manifest["files"].items()}
-    needed = sorted(f"{name} {digest}" for name, digest in files.items() if name not in SHOWN)
+    needed = sorted(f"{name} {digest}" for name, digest in files.items() if name not in (*SHOWN, STUDENT))
     works = {name: value for name, value in manifest.items() if name not in (*TOLD, "files")}
     needed.append(json.dumps(works, sort_keys=True))
     sizes = [path.stat().st_size for path in folder.iterdir() if path.is_file()]
@@ -358,14 +364,15 @@ def _info(folder: Path, manifest: dict[str, Any]) -> ModelInfo:
         grids=tuple((int(h), int(w)) for h, w in manifest["grids"]) if paints else (),
         factor=int(manifest["factor"]) if paints else 1,
         max_tokens=int(manifest["max_tokens"]),
-        advised=_sampling(manifest["sampling"]) if paints else None,
+        advised=sampling_in(manifest["sampling"]) if paints else None,
         graphs={name: tuple(weights) for name, weights in manifest["graphs"].items()},
         files=files,
         manifest=manifest,
     )
 
 
-def _sampling(table: Mapping[str, Any]) -> Sampling:
+def sampling_in(table: Mapping[str, Any]) -> Sampling:
+    """How to paint, as a table of model.json says it; what is missing or wrong raises as Python does."""
     low, high = table["guidance_interval"]
     own = {name for names in _OWN.values() for name in names if name in table}
     return Sampling(

@@ -24,8 +24,8 @@ class Picture:
     index: int
     """Its number among the pictures of its seed, from 0."""
     settings: dict[str, Any]
-    """What the model takes (`sample.request`), size and painted_size (width, height), scaling (``lanczos``
-    or none), device; strength where the model has a delta; given: the tokens that a completed picture began
+    """What the model takes (`sample.request`), size and painted_size (width, height), scaling (``enlarger``,
+    ``lanczos`` or none) and enlarged_by, name and start of the enlarger's hash; device; strength where the model has a delta; given: the tokens that a completed picture began
     with; candidates, scored_by and score where it was chosen among many."""
     model: str
     model_hash: str

@@ -13,18 +13,21 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from pictura.core.errors import ModelError
-from pictura.store.models import AS_LEARNT, DELTAS
+from pictura.store.models import AS_LEARNT, DELTAS, STUDENT
 
 WEIGHTS = "weights.safetensors"
 
 
-def read_weights(folder: Path, *, strength: float = AS_LEARNT) -> dict[str, NDArray[np.float32]]:
+def read_weights(
+    folder: Path, *, strength: float = AS_LEARNT, student: bool = False
+) -> dict[str, NDArray[np.float32]]:
     """Read the weights of a model folder.
 
     Args:
         folder: with `weights.safetensors` and perhaps files ``delta*.safetensors``, which hold pairs
             ``NAME.down`` (r, in) and ``NAME.up`` (out, r).
         strength: of the changes; at 0 they are not even read.
+        student: add the change that makes the model's student of it, whatever the strength of the others.
 
     Returns:
         Name to fp32 array.
@@ -33,10 +36,11 @@ def read_weights(folder: Path, *, strength: float = AS_LEARNT) -> dict[str, NDAr
         ModelError: a file cannot be read, or a change does not fit the weights.
     """
     weights = {name: array.astype(np.float32) for name, array in _read(folder / WEIGHTS).items()}
-    for path in sorted(folder.glob(DELTAS)) if strength else ():
+    changes = [(path, strength) for path in sorted(folder.glob(DELTAS))] if strength else []
+    for path, share in [*changes, *([(folder / STUDENT, AS_LEARNT)] if student else [])]:
         delta = _read(path)
         for name in sorted({key.rpartition(".")[0] for key in delta}):
-            _add(weights, name, delta, strength, path)
+            _add(weights, name, delta, share, path)
     return weights
 
 

@@ -26,8 +26,11 @@ from pictura.sample.randomness import draw_seed
 from pictura.sample.request import check_numbers, check_prompt, choose
 from pictura.sample.sizes import DEFAULT_SIZE, check_size
 from pictura.store.models import AS_LEARNT, ModelInfo
+from pictura.store.student import draft_steps
 
-_ASIDE = ("num_images", "first", "seed", "size", "candidates", "noise_level", "typed", "resolved")
+_ASIDE = (
+    *("num_images", "first", "seed", "size", "enlarge", "candidates", "noise_level", "typed", "resolved"),
+)
 """Choices that say nothing about how the model paints."""
 
 
@@ -46,6 +49,8 @@ class Wish:
     num_images: int = 4
     seed: int | None = None
     size: tuple[int, int] | None = None
+    enlarge: str | None = None
+    """`learnt` or `lanczos`."""
     num_steps: int | None = None
     guidance_scale: float | None = None
     solver: str | None = None
@@ -142,6 +147,7 @@ def _jobs(
     wished = {
         "num_images": wish.num_images,
         "size": wish.size,
+        "enlarge": wish.enlarge,
         "num_steps": wish.num_steps,
         "guidance_scale": wish.guidance_scale,
         "solver": wish.solver,
@@ -202,7 +208,8 @@ def check_budget(choices: Mapping[str, Any], model: ModelInfo, limits: Limits) -
     """
     width, height = choices.get("size") or DEFAULT_SIZE
     painted = max(choices["num_images"], choices.get("candidates") or 0)
-    steps = choices.get("num_steps") or model.sampling.num_steps
+    usual = draft_steps(model) if choices.get("student") else model.sampling.num_steps
+    steps = choices.get("num_steps") or usual
     asked = (
         (painted, limits.images_a_job, "pictures in one job"),
         (width * height, limits.pixels, "pixels in a picture"),

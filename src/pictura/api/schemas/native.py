@@ -35,6 +35,9 @@ class JobsAsked(Taken):
     num_images: int = Field(4, ge=1, le=MAX_IMAGES, description="Of each job.")
     seed: int | None = Field(None, ge=0, le=MAX_SEED, description="Drawn if not given.")
     size: tuple[Side, Side] | None = Field(None, description="Width and height in pixels, at most 2:1.")
+    enlarge: Literal["learnt", "lanczos"] | None = Field(
+        None, description="How pictures that are painted smaller become so large; learnt unless given."
+    )
     num_steps: int | None = Field(None, ge=1, le=1000, description="Network steps.")
     guidance_scale: float | None = Field(None, ge=0, le=50, description="How closely to follow; 1 is off.")
     solver: str | None = Field(None, max_length=40)

@@ -7,6 +7,7 @@ Letters B batch, C channels, T text tokens, D width.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -53,8 +54,10 @@ class FlowParts(nn.Module):
         self.autoencoder = autoencoder
 
     @classmethod
-    def from_folder(cls, model: ModelInfo, *, strength: float = AS_LEARNT) -> "FlowParts":
-        """Build the networks of a model folder with its weights, in fp32 on the CPU.
+    def from_folder(
+        cls, model: ModelInfo, *, strength: float = AS_LEARNT, student: bool = False
+    ) -> "FlowParts":
+        """Build the networks of a model folder with its weights, in fp32 on the CPU; or of its student.
 
         Raises:
             ModelError: the weights do not fit the configs.
@@ -66,7 +69,7 @@ class FlowParts(nn.Module):
             TextEncoder(TextEncoderConfig(**configs["text_encoder"])),
             Autoencoder(AutoencoderConfig(**autoencoder)) if autoencoder else PixelSpace(),
         )
-        weights = read_weights(model.path, strength=strength)
+        weights = read_weights(model.path, strength=strength, student=student)
         try:
             parts.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
         except RuntimeError as error:
@@ -100,7 +103,7 @@ class TorchBackend:
         check_device(device)
         self.device, self.strength = device, strength
         parts = FlowParts.from_folder(model, strength=strength).to(device)
-        self._parts = parts
+        self._model, self._parts = model, parts
         self._network = torch.compile(parts.network) if compile else parts.network
         self.latent_channels = parts.network.config.latent_channels
         self._max_tokens = model.max_tokens
@@ -122,25 +125,38 @@ class TorchBackend:
 
     def velocity(self, x_t: Tensor, t: Tensor, cond: Conditioning) -> Tensor:
         """Velocity of latents `x_t` (B, C, H, W) at times `t` (B,); `cond` is of one prompt (1, T, D)."""
-        return self._velocities([(x_t, t, cond)])[0]
+        return self._velocities(self._network, [(x_t, t, cond)])[0]
+
+    def student_velocity(self, x_t: Tensor, t: Tensor, cond: Conditioning) -> Tensor:
+        """The same by the model's student."""
+        return self._velocities(self._student, [(x_t, t, cond)])[0]
+
+    @cached_property
+    def _student(self) -> nn.Module:
+        """Loaded on its first use: most pictures are no drafts. A few calls do not pay for compiling it."""
+        parts = FlowParts.from_folder(self._model, strength=self.strength, student=True)
+        return parts.network.to(self.device)
 
     def answer_all(self, calls: Sequence[Call]) -> list[Any]:
         """Answer calls of many pictures, the velocities of equal shape in common calls of the network."""
         found: list[Any] = [None] * len(calls)
-        alike: dict[torch.Size, list[int]] = {}
+        alike: dict[tuple[str, torch.Size], list[int]] = {}
         for i, call in enumerate(calls):
-            if call.method == "velocity":
-                alike.setdefault(call.args[0].shape[1:], []).append(i)
+            if call.method in ("velocity", "student_velocity"):
+                alike.setdefault((call.method, call.args[0].shape[1:]), []).append(i)
             else:
                 found[i] = answer(self, call)
-        for numbers in alike.values():
-            velocities = self._velocities([calls[i].args for i in numbers])
+        for (method, _), numbers in alike.items():
+            network = self._network if method == "velocity" else self._student
+            velocities = self._velocities(network, [calls[i].args for i in numbers])
             for i, velocity in zip(numbers, velocities, strict=True):
                 found[i] = velocity
         return found
 
     @torch.no_grad()
-    def _velocities(self, asked: Sequence[tuple[Tensor, Tensor, Conditioning]]) -> Sequence[Tensor]:
+    def _velocities(
+        self, network: Any, asked: Sequence[tuple[Tensor, Tensor, Conditioning]]
+    ) -> Sequence[Tensor]:
         """One velocity for each (x_t, t, cond). Prompts are padded to one length, whoever is beside them."""
         group = GROUP if self.device == "cuda" else 1
         sizes = [len(x_t) for x_t, _, _ in asked]
@@ -154,7 +170,7 @@ class TorchBackend:
         full = [torch.cat([column, column[:1].expand(more, *column.shape[1:])]) for column in columns]
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device == "cuda"):
             rows = [
-                self._network(x_t, t, Conditioning(tokens=tokens, mask=mask))
+                network(x_t, t, Conditioning(tokens=tokens, mask=mask))
                 for x_t, t, tokens, mask in zip(*(column.split(group) for column in full), strict=True)
             ]
         return torch.cat(rows)[: sum(sizes)].float().split(sizes)
