@@ -74,13 +74,14 @@ def run_by_two(*program: str) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_two_processes_learn_what_one_does_that_accumulates(root: Path) -> None:
-    alone = run(make_recipe(name="alone", training={"accumulate": 2}), root)
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_two_processes_learn_what_one_does_that_accumulates(root: Path, optimizer: str) -> None:
+    alone = run(make_recipe(name="alone", training={"accumulate": 2, "optimizer": optimizer}), root)
     alone.train()
     (root / "pair.toml").write_text(
         'task = "flow"\nname = "pair"\n[data]\npath = "set"\nsize = 16\n'
         '[model]\npreset = "micro-pixels"\nvocab_size = 300\n'
-        "[training]\nnum_steps = 4\nbatch_size = 4\nwarmup_steps = 1\n"
+        f'[training]\nnum_steps = 4\nbatch_size = 4\nwarmup_steps = 1\noptimizer = "{optimizer}"\n'
         "[log]\nvalidate_every = 0\nsample_every = 0\ncheckpoint_every = 0\n"
     )
     run_by_two("-m", "pictura.cli", "train", str(root / "pair.toml"), "--runs", str(root / "runs"))

@@ -1,15 +1,17 @@
 """Optimisers, their learning-rate schedule, and the moving averages of the weights.
 
 Source  Loshchilov & Hutter 2019, AdamW; Jordan et al. 2024, Muon (the quintic Newton-Schulz iteration
-        and its coefficients), here in fp32 unless a recipe asks for bf16, which most CPUs are slow at.
+        and its coefficients), here in fp32 unless a recipe asks for bf16, which most CPUs are slow at. As
+        there, processes share out the matrices.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from pictura.train.distributed import Process, summed
 from pictura.train.recipe import TrainingSettings
 
 _UNET_LEVEL = re.compile(r"\.unet\.(down|middle|up)\.")
@@ -27,27 +29,44 @@ class Muon(torch.optim.Optimizer):
         lr: float,
         momentum: float = 0.95,
         dtype: torch.dtype = torch.float32,
+        process: Process | None = None,
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum})
-        self._dtype = dtype
+        self._dtype, self._process = dtype, process
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Update every matrix that has a gradient."""
+        """Update every matrix that has a gradient, which is the same in every process."""
         for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is None:
-                    continue
-                state = self.state[weight]
-                if not state:
-                    state["momentum"] = torch.zeros_like(weight)
-                momentum = state["momentum"]
-                momentum.lerp_(weight.grad, 1 - group["momentum"])
-                nesterov = torch.lerp(weight.grad, momentum, group["momentum"]).flatten(1)
-                rows, columns = nesterov.shape
-                scale = max(1.0, rows / columns) ** 0.5
-                step = orthogonal(nesterov.to(self._dtype)).reshape(weight.shape)
-                weight.add_(step, alpha=-group["lr"] * scale)
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            wanted = [self._momentum(weight, group["momentum"]) for weight in weights]
+            for weight, step in zip(weights, self._orthogonal(wanted), strict=True):
+                rows, columns = step.shape
+                weight.add_(step.view_as(weight), alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
+
+    def _momentum(self, weight: nn.Parameter, momentum: float) -> Tensor:
+        """Nesterov's, as a matrix."""
+        assert weight.grad is not None
+        state = self.state[weight]
+        if not state:
+            state["momentum"] = torch.zeros_like(weight)
+        state["momentum"].lerp_(weight.grad, 1 - momentum)
+        return torch.lerp(weight.grad, state["momentum"], momentum).flatten(1)
+
+    def _orthogonal(self, matrices: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Each process makes its share of the matrices orthogonal and gets the others from those who did."""
+        if self._process is None or self._process.num_processes == 1:
+            return [orthogonal(matrix.to(self._dtype)).to(matrix.dtype) for matrix in matrices]
+        largest_first = sorted(range(len(matrices)), key=lambda i: -matrices[i].numel())
+        mine = set(largest_first[self._process.rank :: self._process.num_processes])
+        flat = torch.cat(
+            [
+                (orthogonal(matrix.to(self._dtype)).to(matrix.dtype) if i in mine else 0 * matrix).flatten()
+                for i, matrix in enumerate(matrices)
+            ]
+        )
+        parts = summed(flat, self._process).split([matrix.numel() for matrix in matrices])
+        return [part.view_as(matrix) for part, matrix in zip(parts, matrices, strict=True)]
 
 
 def orthogonal(matrix: Tensor, num_iterations: int = 5) -> Tensor:
@@ -61,7 +80,9 @@ def orthogonal(matrix: Tensor, num_iterations: int = 5) -> Tensor:
     return x.T if matrix.shape[0] > matrix.shape[1] else x
 
 
-def make_optimizers(module: nn.Module, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
+def make_optimizers(
+    module: nn.Module, settings: TrainingSettings, process: Process | None = None
+) -> list[torch.optim.Optimizer]:
     """The optimisers of `module`'s trainable parameters.
 
     With `muon`, it takes the matrices inside `blocks`, and the kernels and matrices inside the levels of a
@@ -81,7 +102,7 @@ def make_optimizers(module: nn.Module, settings: TrainingSettings) -> list[torch
     if muon:
         dtype = torch.bfloat16 if settings.bf16 else torch.float32
         matrices = [p for n, p in named if n in muon]
-        optimizers.append(Muon(matrices, lr=settings.muon_learning_rate, dtype=dtype))
+        optimizers.append(Muon(matrices, lr=settings.muon_learning_rate, dtype=dtype, process=process))
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["base_lr"] = group["lr"]

@@ -345,7 +345,8 @@ class Recipe:
             )
         if self.data.aspects and self.task != "flow":
             raise ConfigError(
-                f"data.aspects is for the task 'flow', whose network paints any shape; got {self.task!r}. Leave it out."
+                f"data.aspects is for the task 'flow', whose network paints any shape; got {self.task!r}. "
+                "Leave it out."
             )
         if self.critic.rewards and self.task not in ADVERSARIAL:
             raise ConfigError(

@@ -40,7 +40,7 @@ class Supervised:
 
     def __init__(self, recipe: Recipe, task: Task, materials: Materials, process: Process) -> None:
         self.recipe, self.task, self.materials, self.process = recipe, task, materials, process
-        self.optimizers = make_optimizers(task.module, recipe.training)
+        self.optimizers = make_optimizers(task.module, recipe.training, process)
 
     def step(self, number: int, spent: float) -> dict[str, float]:
         """Take a step; see `Stepper`."""
