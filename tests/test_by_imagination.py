@@ -20,6 +20,7 @@ from pictura.sample.imagining import CANDIDATES, Imagining
 from pictura.sample.probing import _enlarged, _picture, untrained_parts
 from pictura.sample.request import advised, choose
 from pictura.store.models import ModelInfo, resolve
+from tests.tiny_model import ENLARGED
 
 PROMPT = "a red fox"
 QUICK: dict[str, Any] = {"num_steps": 3, "prior_steps": 3, "upsampler_steps": 2}
@@ -106,7 +107,7 @@ def test_what_was_painted_is_said(painter: Painter, tmp_path: Path) -> None:
         "upsampler_steps": 2,
         "size": [64, 48],
         "painted_size": [32, 32],
-        "scaling": "lanczos",
+        **ENLARGED,
         "device": "cpu",
     }
 

@@ -19,6 +19,7 @@ from pictura.runtime.onnx_clip import OnnxClip
 from pictura.sample.autoregressive import TokenLaw, draw_codes
 from pictura.store.metadata import read_metadata
 from pictura.store.models import resolve
+from tests.tiny_model import ENLARGED
 
 PROMPT = "a red fox"
 ROWS = 8
@@ -78,7 +79,7 @@ def test_what_was_painted_is_said(painter: Painter) -> None:
         "guidance_scale": 3.0,
         "size": [64, 48],
         "painted_size": [16, 12],
-        "scaling": "lanczos",
+        **ENLARGED,
         "device": "cpu",
     }
 

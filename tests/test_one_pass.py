@@ -13,6 +13,7 @@ from pictura.core.errors import ConfigError, PromptError
 from pictura.pipeline import Painter, Picture
 from pictura.store import models
 from pictura.store.models import read_model
+from tests.tiny_model import ENLARGED
 
 PROMPT = "a red fox"
 
@@ -58,7 +59,7 @@ def test_what_was_painted_is_said(painter: Painter) -> None:
         "shift": 1.0,
         "size": [40, 32],
         "painted_size": [16, 16],
-        "scaling": "lanczos",
+        **ENLARGED,
         "device": "cpu",
     }
 

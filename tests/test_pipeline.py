@@ -23,6 +23,7 @@ from pictura.core.types import Conditioning
 from pictura.pipeline import Painter, Picture
 from pictura.runtime.onnx_backend import Floats, OnnxBackend
 from pictura.sample.sizes import nearest_grid
+from tests.tiny_model import ENLARGED
 
 PROMPT = "a red fox"
 
@@ -105,7 +106,7 @@ def test_what_was_painted_and_scaled_is_said(painter: Painter) -> None:
             "shift": 1.0,
             "size": [100, 60],
             "painted_size": [40, 24],
-            "scaling": "lanczos",
+            **ENLARGED,
             "device": "cpu",
         },
         "model": "tiny",
@@ -220,7 +221,8 @@ def test_on_cuda_a_picture_does_not_depend_on_its_neighbours(compile_: bool) -> 
 
 
 def test_unknown_words_and_cut_prompts_are_noticed(painter: Painter) -> None:
-    assert painter.notices("A red fox, on 3 blue balls") == [
+    assert painter.notices("A red fox, on 3 blue balls") == ["'balls' is read as 'ball'."]
+    assert painter.notices("A red fox, on 3 blue balls", as_written=True) == [
         "The model has never seen the word 'balls'. Near it: ball."
     ]
     assert painter.notices("zebra") == ["The model has never seen the word 'zebra'."]
@@ -269,3 +271,31 @@ def test_painting_needs_no_torch(painter: Painter, tmp_path: Path) -> None:
     assert (made.returncode, made.stderr) == (0, "")
     here = painter.paint(PROMPT, seed=1, num_images=1)[0].save(tmp_path / "b.png")
     assert (tmp_path / "a.png").read_bytes() == here.read_bytes()
+
+
+def test_an_unknown_word_is_painted_as_the_nearest_that_is_known(painter: Painter, tmp_path: Path) -> None:
+    (read,) = painter.paint("a crimson vixen", seed=1, num_images=1)
+    (meant,) = painter.paint("a red fox", seed=1, num_images=1)
+    (written,) = painter.paint("a crimson vixen", seed=1, num_images=1, read_as=())
+    np.testing.assert_array_equal(pixels(read), pixels(meant))
+    assert (pixels(written) != pixels(meant)).any()
+    assert read.prompt == "a crimson vixen"
+    assert read.settings["read_as"] == [["crimson", "red"], ["vixen", "fox"]]
+    assert "read_as" not in written.settings
+    for name, picture in (("read", read), ("written", written)):
+        again = pictura.repaint(picture.save(tmp_path / f"{name}.png"))
+        np.testing.assert_array_equal(pixels(again), pixels(picture))
+        assert again.settings == picture.settings
+
+
+def test_what_words_are_read_as_can_be_chosen(painter: Painter) -> None:
+    (chosen,) = painter.paint("a zebra", seed=1, num_images=1, read_as=[("zebra", "green apple")])
+    (meant,) = painter.paint("a green apple", seed=1, num_images=1)
+    np.testing.assert_array_equal(pixels(chosen), pixels(meant))
+
+
+def test_each_part_of_a_prompt_is_read(painter: Painter) -> None:
+    parts = [["a vixen", 2.0], ["crimson", -1.0]]
+    (read,) = painter.paint("a vixen", seed=1, num_images=1, parts=parts)
+    (meant,) = painter.paint("a fox", seed=1, num_images=1, parts=[["a fox", 2.0], ["red", -1.0]])
+    np.testing.assert_array_equal(pixels(read), pixels(meant))

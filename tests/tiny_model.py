@@ -16,7 +16,7 @@ from pictura.encode.text_encoder import TextEncoder, TextEncoderConfig
 from pictura.encode.tokenizer import Tokenizer
 from pictura.families.flow.backend import FlowParts
 from pictura.families.flow.model import FlowConfig, FlowTransformer
-from pictura.store.models import DELTA, MANIFEST, ModelInfo, Sampling, read_model
+from pictura.store.models import DELTA, EMBEDDED, MANIFEST, STUDENT, ModelInfo, Sampling, read_model
 from pictura.train import checkpoint
 from pictura.train.export import export_checkpoint
 from pictura.train.export_part import Provenance, write_manifest
@@ -24,6 +24,11 @@ from pictura.train.export_part import Provenance, write_manifest
 CAPTIONS = ("a red fox", "a blue ball", "a green apple on a white background")
 WORDS = ("a", "red", "fox", "blue", "ball", "green", "apple", "on", "white", "background")
 PROVENANCE = Provenance(data=("nothing: the weights are random",), training="Not trained at all.")
+ENLARGED = {
+    "scaling": "enlarger",
+    "enlarged_by": f"enlarger {read_model(EMBEDDED / 'enlarger').hash[:10]}",
+}
+"""What pictures say that were painted small."""
 SAMPLING = Sampling(solver="ab2", num_steps=3, guidance_scale=2.0, guidance_interval=(0.2, 0.9), shift=1.0)
 
 
@@ -65,6 +70,18 @@ def make_model(
     with tempfile.TemporaryDirectory() as run:
         checkpoint.save(saved, Path(run) / "checkpoints")
         return export_checkpoint(Path(run), folder, name=name, provenance=PROVENANCE, sampling=sampling)
+
+
+def make_student(base: ModelInfo, folder: Path, *, name: str = "schooled") -> ModelInfo:
+    """A copy of a model with a student of 2 steps, whose change is that of `make_learnt`."""
+    learnt = make_learnt(base, folder, name=name)
+    (folder / DELTA).rename(folder / STUDENT)
+    sampling = Sampling(
+        solver="euler", num_steps=2, guidance_scale=1.0, guidance_interval=(0.0, 1.0), shift=2.0
+    )
+    said = {"sampling": sampling.table(), "learnt": {}, "metrics": {"glyphbench": 0.3}}
+    write_manifest(folder, {**learnt.manifest, "student": said})
+    return read_model(folder)
 
 
 def make_learnt(base: ModelInfo, folder: Path, *, name: str = "learnt") -> ModelInfo:

@@ -1,7 +1,7 @@
 """Prompt to pictures, whole, in the order in which it happens. Read this first.
 
     load      a model folder, checked, on ONNX Runtime or torch
-    paint     1 read the prompt          tokens          encode/tokenizer.py
+    paint     1 read the prompt          tokens          encode/lexicon.py, tokenizer.py
               2 understand it            features        runtime/ or families/
               3 draw noise, one stream per picture       sample/randomness.py
               4 from noise to image      latent, tokens  sample/by_steps.py, by_tokens.py, at_once.py,
@@ -21,7 +21,7 @@ Letters B batch, C channels, H W picture size.
 """
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack, cast
@@ -35,6 +35,7 @@ from pictura.core import images
 from pictura.core.errors import ConfigError, ModelError
 from pictura.core.sheets import word_sheet
 from pictura.core.types import Backend, ImaginationBackend, OnePassBackend, TokenBackend
+from pictura.encode.lexicon import read_as, reread
 from pictura.encode.tokenizer import Tokenizer, split_words
 from pictura.prompt.meaning import merged
 from pictura.prompt.request import ParsedPrompt
@@ -92,6 +93,7 @@ class Painter:
         self._backend: Any = backend
         self._tokenizer = Tokenizer.load(model.path / "tokenizer.json", max_tokens=model.max_tokens)
         self._words = (model.path / "words.txt").read_text(encoding="utf-8").split()
+        self._known = {word: rank for rank, word in enumerate(self._words)}
 
     @property
     def backend(self) -> Any:
@@ -141,7 +143,7 @@ class Painter:
         words = {name: choices.pop(name) for name in ("typed", "resolved") if name in choices}
         num_images, candidates = choices.pop("num_images", 4), choices.pop("candidates", None)
         first, seed, size = choices.pop("first", 0), choices.pop("seed", None), choices.pop("size", None)
-        enlarge = choices.pop("enlarge", None)
+        enlarge, read = choices.pop("enlarge", None), choices.pop("read_as", None)
         check_numbers(num_images, candidates)
         check_way(enlarge)
         refuse_foreign(self.model, choices)
@@ -150,6 +152,7 @@ class Painter:
             choices.pop(name, None)  # type: ignore[misc]  # one of its keys
         chosen = choose(self.model, choices, from_noise=given is None)
         settings = chosen | (given.told() if given else {}) | words
+        settings |= self.wording(prompt, settings, given=read)
         settings["size"] = list(DEFAULT_SIZE if size is None else size)
         settings["enlarge"] = enlarge or LEARNT
         self._check(prompt, settings)
@@ -182,19 +185,43 @@ class Painter:
         image = picture.image if isinstance(picture, Picture) else picture
         return self.paint(prompt, given=top_codes(self.model, self._backend, image, rows), **settings)
 
-    def notices(self, prompt: str | ParsedPrompt) -> list[str]:
-        """What a person should know before painting `prompt`: words the model never saw, and cut ends."""
+    def wording(
+        self, prompt: str, settings: Mapping[str, Any], *, given: Sequence[Sequence[str]] | None = None
+    ) -> dict[str, Any]:
+        """What is read in the place of words that the model does not know, as a setting; empty if nothing is.
+
+        Args:
+            prompt: what to paint.
+            settings: with `parts`, if there are some.
+            given: what a person chose to be read so; None looks it up.
+        """
+        texts = (prompt, *(text for text, _ in settings.get("parts", ())))
+        for text in texts:
+            check_prompt(text)
+        pairs = (pair for text in texts for pair in read_as(text, self._known)) if given is None else given
+        found = [list(pair) for pair in dict.fromkeys(map(tuple, pairs))]
+        return {"read_as": found} if found else {}
+
+    def notices(self, prompt: str | ParsedPrompt, *, as_written: bool = False) -> list[str]:
+        """What a person should know before painting `prompt`: words the model never saw, and cut ends.
+
+        Args:
+            prompt: what to paint.
+            as_written: whether unknown words stay as they are, as `read_as=()` has it.
+        """
         if isinstance(prompt, ParsedPrompt):
-            told = (notice for text, _ in prompt.shares() for notice in self.notices(text))
+            texts = (text for text, _ in prompt.shares())
+            told = (notice for text in texts for notice in self.notices(text, as_written=as_written))
             return list(dict.fromkeys(told))
-        found = []
-        known = set(self._words)
+        pairs = () if as_written else read_as(prompt, self._known)
+        found = [f"{said!r} is read as {read!r}." for said, read in pairs]
+        understood = {word for said, _ in pairs for word in split_words(said)}
         for word in dict.fromkeys(split_words(prompt)):
-            if word not in known and not word.isdigit():
+            if word not in self._known and word not in understood and not word.isdigit():
                 near = difflib.get_close_matches(word, self._words, n=3, cutoff=0.6)
                 hint = f" Near it: {', '.join(near)}." if near else ""
                 found.append(f"The model has never seen the word {word!r}.{hint}")
-        count = self._tokenizer.count(prompt)
+        count = self._tokenizer.count(reread(prompt, pairs))
         if count > self.model.max_tokens and not self.model.by_tokens:  # which refuse it
             found.append(
                 f"The prompt has {count} tokens; the model reads the first {self.model.max_tokens} of them."
@@ -217,9 +244,11 @@ class Painter:
                 f"The model {self.model.name!r} explains its own pictures; this one is by {picture.model!r}."
             )
         asked = Asked(picture.prompt, picture.seed, [picture.index], picture.settings)
-        attention = drive(at_once(self.model, self._backend, self.read, asked), self._backend).attention
+        attention = drive(
+            at_once(self.model, self._backend, self.reader(asked.settings), asked), self._backend
+        ).attention
         assert attention is not None  # the folder says that there is one
-        places = self._tokenizer.places(picture.prompt)
+        places = self._tokenizer.places(reread(picture.prompt, picture.settings.get("read_as", ())))
         words = [(word, attention[0, tokens].sum(axis=0)) for word, tokens in places]
         return word_sheet(on_white(picture.image), words)
 
@@ -229,11 +258,11 @@ class Painter:
         check_steering(settings)
         check_size(tuple(settings["size"]))
         if self.model.by_tokens:
-            check_length(self.model, self._tokenizer.count(prompt))
+            check_length(self.model, self._tokenizer.count(reread(prompt, settings.get("read_as", ()))))
 
     def _making(self, asked: Asked, *, keep: int | None = None) -> Way[list[Picture]]:
         way: WayOf = WAYS.get(self.model.sampling.solver, by_steps)
-        painted = yield from way(self.model, self._backend, self.read, asked)
+        painted = yield from way(self.model, self._backend, self.reader(asked.settings), asked)
         return self.frame(painted, asked, keep=keep)
 
     def frame(self, painted: Painted, asked: Asked, *, keep: int | None = None) -> list[Picture]:
@@ -249,7 +278,8 @@ class Painter:
         way = settings.pop("enlarge", LEARNT)
         rows, chosen, scores = list(range(len(numbers))), {}, {}
         if keep is not None:
-            ranking = rank(images.to_pil(painted.images), prompt, keep=keep)
+            understood = reread(prompt, settings.get("read_as", ()))
+            ranking = rank(images.to_pil(painted.images), understood, keep=keep)
             rows, chosen = list(ranking.best), {"candidates": len(numbers), "scored_by": ranking.by}
             scores = {row: {"score": ranking.scores[row]} for row in rows}
         arrays, scaling = scaled(
@@ -275,8 +305,12 @@ class Painter:
         ]
 
     def read(self, words: str) -> NDArray[np.int64]:
-        """Words to token ids (T,), cut at what the model reads."""
+        """Words to token ids (T,), as they are written, cut at what the model reads."""
         return np.array(self._tokenizer.encode(words), dtype=np.int64)
+
+    def reader(self, settings: Mapping[str, Any]) -> Callable[[str], NDArray[np.int64]]:
+        """The same with what the settings say is read in the place of unknown words."""
+        return lambda words: self.read(reread(words, settings.get("read_as", ())))
 
 
 def load(

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from pictura.cli.app import app
 from pictura.store.models import read_model
-from tests.tiny_model import make_learnt
+from tests.tiny_model import make_learnt, make_student
 
 
 def call(*args: str) -> Result:
@@ -27,14 +27,17 @@ def models(tiny_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_model_is_listed_with_what_programs_need(models: Path) -> None:
     listed = {model["name"]: model for model in json.loads(call("models", "--json").stdout)}
     tiny = listed["tiny"]
-    assert set(tiny) == {"name", "family", "kind", "size_mb", "delta_mb", "licence", "metrics", "path"}
+    assert set(tiny) == {
+        *("name", "family", "kind", "size_mb", "delta_mb", "student", "licence", "metrics", "path")
+    }
     assert (tiny["family"], tiny["kind"], tiny["path"]) == ("flow", "painter", str(models / "tiny"))
     assert tiny["size_mb"] > 0
 
 
 def test_a_person_reads_the_same_in_columns(models: Path) -> None:
     head, *rows, foot = call("models").stdout.splitlines()
-    assert head.split() == ["name", "family", "kind", "MB", "learnt", "MB", "licence", "scores", "path"]
+    names = ("name", "family", "kind", "MB", "learnt MB", "student", "licence", "scores", "path")
+    assert head.split() == " ".join(names).split()
     assert any(row.startswith("tiny ") and row.endswith(str(models / "tiny")) for row in rows)
     assert str(models) in foot
 
@@ -45,6 +48,18 @@ def test_what_was_learnt_is_listed_with_its_size(models: Path) -> None:
     listed = {model["name"]: model["delta_mb"] for model in json.loads(call("models", "--json").stdout)}
     assert listed["learnt"] == pytest.approx(size, abs=0.01)
     assert listed["tiny"] is None
+
+
+def test_a_student_is_listed_with_its_steps(models: Path) -> None:
+    schooled = make_student(read_model(models / "tiny"), models / "schooled")
+    listed = {model["name"]: model["student"] for model in json.loads(call("models", "--json").stdout)}
+    student = listed["schooled"]
+    assert (student["num_steps"], len(student["hash"]), student["metrics"]) == (2, 12, {"glyphbench": 0.3})
+    size = (schooled.path / "student.safetensors").stat().st_size / 1e6
+    assert student["size_mb"] == pytest.approx(size, abs=0.01)
+    assert listed["tiny"] is None
+    (row,) = (line for line in call("models").stdout.splitlines() if line.startswith("schooled "))
+    assert "  2 steps  " in row
 
 
 def test_an_unreadable_model_is_named_and_left_out(models: Path) -> None:

@@ -10,9 +10,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from pictura.core.english import article
 from pictura.core.errors import ConfigError, DataError
 from pictura.data.arrange import Place
-from pictura.data.captions import article, noun, plural
+from pictura.data.captions import noun, plural
 from pictura.data.colours import BACKGROUNDS, COLOURS, middle_luminance
 from pictura.data.compose import Composer, Part, Plan
 from pictura.data.glyphs import GlyphSet

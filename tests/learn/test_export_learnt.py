@@ -115,7 +115,7 @@ def test_a_graph_that_differs_from_torch_leaves_no_folder(
 ) -> None:
     read = FlowParts.from_folder
 
-    def changed(model: ModelInfo) -> FlowParts:
+    def changed(model: ModelInfo, student: bool = False) -> FlowParts:
         return read(model, strength=0.0)  # without what was learnt
 
     monkeypatch.setattr(FlowParts, "from_folder", changed)

@@ -48,7 +48,7 @@ def actors_of_law() -> Actors:
 
 
 def settings(**chosen: Any) -> StudentSettings:
-    return StudentSettings(**{"substeps": 200, "guidance_scale": SCALE, **chosen})
+    return StudentSettings(**{"substeps": 80, "guidance_scale": SCALE, **chosen})
 
 
 def place(t: float, z: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ def test_who_jumps_as_the_guided_way_goes_has_no_loss_and_no_gradient(own: float
 
 def test_it_learns_to_paint_in_four_steps_what_the_guided_law_paints() -> None:
     actors, student = actors_of_law(), Student(settings(substeps=12))
-    optimizer = torch.optim.LBFGS(actors.values.values(), max_iter=60)
+    optimizer = torch.optim.LBFGS(actors.values.values(), max_iter=25)
     batch = painted(actors, student, painting=PAINTING, num_groups=2)
 
     def closure() -> Tensor:
@@ -94,7 +94,7 @@ def test_it_learns_to_paint_in_four_steps_what_the_guided_law_paints() -> None:
         return loss
 
     for _ in range(3):  # its own states move as it learns
-        optimizer.step(closure)  # type: ignore[no-untyped-call]
+        optimizer.step(closure)
     actors.follow(old_decay=0, ema_decay=0)
     fresh = painted(actors, student, painting=PAINTING, update=1)
     torch.testing.assert_close(fresh.x_0, place(0, fresh.noise), atol=0.03, rtol=0)

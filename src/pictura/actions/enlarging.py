@@ -150,7 +150,8 @@ def _as_told(*notices: str) -> tuple[str, ...]:
 def _as_painted(image: Image.Image, settings: Mapping[str, Any]) -> Floats:
     """The picture (1, 4, h, w) of the size that it was painted at, before it was made larger."""
     found = images.from_pil([image])
-    if settings.get("scaling") in (LANCZOS, ENLARGER) and "painted_size" in settings and "made_by" not in settings:
+    was_small = settings.get("scaling") in (LANCZOS, ENLARGER) and "painted_size" in settings
+    if was_small and "made_by" not in settings:
         width, height = settings["painted_size"]
         found = images.resize(found, (min(width, image.width), min(height, image.height)))
     return found

@@ -123,8 +123,9 @@ def _of_vector(painter: Painter, prompt: str, seen: Seen, choices: Choices) -> W
     size, seed = manner.pop("size", None) or DEFAULT_SIZE, manner.pop("seed", None)
     check_size(tuple(size))
     settings = {**choose(painter.model, manner), **words, "size": list(size)}
+    settings |= painter.wording(prompt, settings)
     asked = Asked(prompt, draw_seed() if seed is None else seed, numbers, settings, seen=seen)
-    painted = yield from by_imagination(painter.model, painter.backend, painter.read, asked)
+    painted = yield from by_imagination(painter.model, painter.backend, painter.reader(settings), asked)
     return painter.frame(painted, asked)
 
 

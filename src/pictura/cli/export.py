@@ -39,9 +39,16 @@ def command(
         Path | None, typer.Option(help="Of unCLIP, whose decoder RUN is: the run of its prior.")
     ] = None,
     upsampler: Annotated[Path | None, typer.Option(help="The same: the run of its upsampler.")] = None,
+    student: Annotated[
+        bool,
+        typer.Option(
+            "--student", help="Of a run of learning: write its base, with RUN as what --draft paints by."
+        ),
+    ] = False,
 ) -> None:
     """Turn a run into a model folder that paints."""
     from pictura.learn.export import export_learnt, is_run_of_learning  # heavy: torch
+    from pictura.learn.export_student import export_student
     from pictura.store.models import home
     from pictura.train.checkpoint import find_best
     from pictura.train.export import export_checkpoint
@@ -66,9 +73,19 @@ def command(
                 f"{run} learnt from rewards on a model that has its parts: leave --prior and --upsampler out."
             )
         weights, by = weights or "ema", "held-out rise"
-        model = export_learnt(
-            run, folder, name=name, last=last, weights=weights, provenance=provenance, sampling=sampling
+        if student and sampling:
+            raise ConfigError(
+                f"A student paints as it learnt to: leave {', '.join(map(_option, sampling))} out."
+            )
+        model = (
+            export_student(run, folder, name=name, last=last, weights=weights, provenance=provenance)
+            if student
+            else export_learnt(
+                run, folder, name=name, last=last, weights=weights, provenance=provenance, sampling=sampling
+            )
         )
+    elif student:
+        raise ConfigError(f"{run} is no run of `pictura learn`, which makes students: leave --student out.")
     else:
         model = export_checkpoint(
             best or run,
@@ -85,6 +102,11 @@ def command(
     typer.echo(f"{model.path}  {model.size_mb} MB{proven}")
     if model.kind == "painter":
         typer.echo(f'Paint with it: pictura imagine "a red apple" --model {name if out is None else folder}')
+
+
+def _option(name: str) -> str:
+    """What a setting is typed as."""
+    return {"num_steps": "--steps", "guidance_scale": "--guidance", "top_k": "--top-k"}.get(name, f"--{name}")
 
 
 def _told(best: Path, run: Path, by: str) -> str:

@@ -90,6 +90,7 @@ def command(
         Literal["learnt", "lanczos"] | None,
         typer.Option(help="How pictures that are painted smaller become so large. [default: learnt]"),
     ] = None,
+    as_written: Annotated[bool, typer.Option("--as-written", help="Read unknown words as they are.")] = False,
     out: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("pictures"),
     format_: Annotated[Format, typer.Option("--format", help="File format; jpeg is laid on white.")] = "png",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -121,6 +122,7 @@ def command(
         "size": None if size is None else parse_size(size),
         "enlarge": enlarge,
         "rows": rows,
+        "read_as": () if as_written else None,
     }
     chosen = {name: value for name, value in choices.items() if value is not None}
     if (prompt is None) == (again is None):
@@ -131,7 +133,7 @@ def command(
     if (complete is None) != (rows is None):
         raise ConfigError("--complete PICTURE and --rows N, how much of it is kept, go together; got one.")
 
-    here = local or explain or device != "auto" or any(one is not None for one in (complete, again))
+    here = local or explain or as_written or device != "auto" or (complete or again) is not None
     easel = _Easel(
         model=model, device=device, strength=strength, chosen=chosen, complete=complete, local=here
     )
@@ -205,7 +207,8 @@ class _Easel:
         sheets = {"explain": painter.explain(pictures[0])} if explain else {}
         if len(pictures) > 1:
             sheets["grid"] = grid(pictures)
-        return pictures, sheets, [*painter.notices(job), *pictures[0].notices]
+        written = "read_as" in self._chosen
+        return pictures, sheets, [*painter.notices(job, as_written=written), *pictures[0].notices]
 
     def again(self, path: Path, explain: bool, on_step: OnStep) -> Painted:
         """The same of a picture that is painted again."""

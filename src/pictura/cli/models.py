@@ -76,17 +76,20 @@ def _row(model: "ModelInfo") -> tuple[str, ...]:
     said = ((name, _headline(value)) for name, value in model.metrics.items())
     scores = " ".join(f"{name}={value:.4g}" for name, value in said if value is not None)
     learnt = f"{model.delta_mb:.1f}" if model.deltas else "-"
-    student = f"{said['num_steps']} steps" if (said := _student(model)) else "-"
+    drafts = _student(model)
+    student = f"{drafts['num_steps']} steps" if drafts else "-"
     sizes = f"{model.size_mb:.1f}", learnt, student
     return model.name, model.family, model.kind, *sizes, model.licence, scores or "-", str(model.path)
 
 
 def _student(model: "ModelInfo") -> dict[str, Any] | None:
-    """What `--draft` paints with, where it is no less of the same."""
+    """What `--draft` paints with; None where the model itself does."""
     from pictura.store.student import student_of
 
     student = student_of(model)
-    return student and {
+    if student is None:
+        return None
+    return {
         "num_steps": student.sampling.num_steps,
         "size_mb": student.size_mb,
         "hash": student.hash,

@@ -7,6 +7,7 @@ sentences back.
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from pictura.core.english import article
 from pictura.data.dice import Dice
 from pictura.data.world import Thing
 
@@ -42,15 +43,6 @@ _SUFFIXES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "haiku icon": ("as a haiku icon", "in haiku icon style"),
     }
 )
-_AS_CONSONANT = ("uni", "ufo", "uku", "eu", "one", "use")
-_AS_VOWEL = ("hour", "x-ray", "8", "fx")
-
-
-def article(words: str) -> str:
-    """'a' or 'an', as the first word sounds."""
-    if words.startswith(_AS_VOWEL):
-        return "an"
-    return "an" if words.startswith(tuple("aeiou")) and not words.startswith(_AS_CONSONANT) else "a"
 
 
 def with_article(words: str) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from pictura.data.captions import NUMBERS, RELATIONS, article
+from pictura.core.english import article
+from pictura.data.captions import NUMBERS, RELATIONS
 from pictura.data.colours import BACKGROUNDS, COLOURS
 from pictura.data.scenes import Scene
 from pictura.data.world import Thing, World

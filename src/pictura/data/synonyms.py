@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files
 
+from pictura.core.english import plural
 from pictura.core.errors import DataError
-from pictura.core.plurals import plural
 from pictura.data.dice import Dice
 from pictura.data.world import Thing
 

@@ -158,12 +158,12 @@ def _merged(
         parts[at : at + 2] = [parts[at] + parts[at + 1]]
 
 
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 
 
 def split_words(text: str) -> list[str]:
     """The words of a text in lower case, as word lists hold them."""
-    return _WORD.findall(normalise(text))
+    return WORD.findall(normalise(text))
 
 
 def normalise(text: str) -> str:

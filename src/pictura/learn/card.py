@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pictura.learn.history import History
-from pictura.store.models import AS_LEARNT, MAX_STRENGTH, ModelInfo
+from pictura.store.models import AS_LEARNT, MAX_STRENGTH, STUDENT, ModelInfo
+from pictura.store.student import Student
 from pictura.train.checkpoint import Checkpoint
 from pictura.train.export_part import Provenance
 
@@ -73,11 +74,6 @@ def learnt_section(said: Mapping[str, Any], model: ModelInfo) -> str:
         if said["lost"] > 0.01
         else ""
     )
-    tested = said["held_out"]
-    rows = {"reward": said["reward"]}
-    rows |= {f"held out: {called}": tested[name] for name, called in CALLED.items() if name in tested}
-    table = ["| | at the start | now |", "| --- | --- | --- |"]
-    table += [f"| {name} | {_number(start)} | {_number(now)} |" for name, (start, now) in rows.items()]
     guards = "\n".join(f"- {line}" for line in said["guards"]) or "No guard objected to anything."
     files, base = ", ".join(f"`{name}`" for name in model.deltas), said["base"]
     about = (
@@ -86,7 +82,34 @@ def learnt_section(said: Mapping[str, Any], model: ModelInfo) -> str:
         f"paints what the base paints with the same settings, with {AS_LEARNT:g} as it learnt, up to "
         f"{MAX_STRENGTH:g} more so.{lost}"
     )
-    return "\n\n".join([about, "\n".join(table), guards])
+    return "\n\n".join([about, _table(said), guards])
+
+
+def _table(said: Mapping[str, Any]) -> str:
+    """The reward and the tests, at the start and now."""
+    tested = said["held_out"]
+    rows = {"reward": said["reward"]}
+    rows |= {f"held out: {called}": tested[name] for name, called in CALLED.items() if name in tested}
+    table = ["| | at the start | now |", "| --- | --- | --- |"]
+    table += [f"| {name} | {_number(start)} | {_number(now)} |" for name, (start, now) in rows.items()]
+    return "\n".join(table)
+
+
+def student_section(said: Mapping[str, Any], model: ModelInfo, student: Student) -> str:
+    """How a model's student paints, how it was made, and how it does at its start and now."""
+    own, usual = student.sampling, model.sampling
+    calls = usual.num_steps * (1 if usual.guidance_scale == 1 else 2)
+    about = (
+        f"`--draft` paints with a student: {own.num_steps} steps of {own.solver}, guidance "
+        f"{own.guidance_scale:g}, {own.num_steps} network calls where the model itself takes up to {calls}. "
+        f"It lies in `{STUDENT}` ({student.size_mb} MB, `{student.hash}`), a change of rank {said['rank']}, "
+        "and paints from noise and one plain prompt; other drafts the model paints itself, in half its steps."
+    )
+    made = (
+        f"`{said['algorithm']}`: {said['update']} of {said['num_updates']} updates, {said['pictures']} "
+        f"pictures, {said['hours']:g} hours."
+    )
+    return "\n\n".join([about, made, _table(said)])
 
 
 def training_section(said: Mapping[str, Any], given: Provenance | None) -> str:

@@ -24,7 +24,16 @@ from pictura.learn.weights import Values
 from pictura.sample.autoregressive import TokenLaw
 from pictura.sample.ode import check_solver
 from pictura.store.atomic import atomic_folder
-from pictura.store.models import DELTA, MANIFEST, SHOWN, ModelInfo, Sampling, find_models, read_model
+from pictura.store.models import (
+    DELTA,
+    MANIFEST,
+    SHOWN,
+    STUDENT,
+    ModelInfo,
+    Sampling,
+    find_models,
+    read_model,
+)
 from pictura.store.weights import read_weights
 from pictura.train import checkpoint
 from pictura.train.card import SAMPLES, model_card
@@ -70,7 +79,7 @@ def export_learnt(
         StorageError: the disk is full, or the place cannot be written or holds something else.
     """
     history = History.read(run)
-    saved = _checkpoint(run, history, last=last)
+    saved = choose_checkpoint(run, history, last=last)
     if weights not in saved.weights:
         raise TrainingError(f"{run} holds ema, values and old of what it learnt, but no weights {weights!r}.")
     base = find_base(history)
@@ -84,14 +93,14 @@ def export_learnt(
     if bad := [key for key, value in delta.items() if not value.isfinite().all()]:
         raise ModelError(f"These changes are not finite in fp16: {', '.join(bad)}. The learning diverged.")
     manifest = {
-        **base.manifest,
+        **{name: said for name, said in base.manifest.items() if name != "student"},  # of other weights
         **manifest_head(name, base.family, base.kind, _provenance(provenance, base)),
         "sampling": _sampling(history, base, sampling or {}).table(),
         "recipe": history.config["recipe"],
         "learnt": facts(history, saved, base, weights=weights, lost=lost) | {"share": share},
     }
     with atomic_folder(folder) as tmp:
-        for file in sorted(set(base.files) - set(SHOWN)):
+        for file in sorted(set(base.files) - {*SHOWN, STUDENT}):
             shutil.copy(base.path / file, tmp / file)
         _write_delta(tmp, delta)
         write_manifest(tmp, manifest)
@@ -141,7 +150,12 @@ def find_base(history: History) -> ModelInfo:
     )
 
 
-def _checkpoint(run: Path, history: History, *, last: bool) -> checkpoint.Checkpoint:
+def choose_checkpoint(run: Path, history: History, *, last: bool) -> checkpoint.Checkpoint:
+    """The checkpoint that held-out tests liked best, or the newest.
+
+    Raises:
+        TrainingError: it is the start, which learnt nothing.
+    """
     best = checkpoint.find_best(run)
     found = checkpoint.find_latest(run / "checkpoints") if last or best is None else best
     assert found is not None  # `History.read` has found one

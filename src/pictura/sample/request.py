@@ -63,6 +63,9 @@ class Choices(TypedDict, total=False):
     """How a person typed the prompt, for the picture's metadata."""
     resolved: str
     """The same with its braces and repeats resolved."""
+    read_as: Sequence[Sequence[str]] | None
+    """Pairs of words of the prompt and what is read in their place. Unless given, words that the model does
+    not know are looked up in `encode.lexicon`; () leaves every word as it is written."""
     vector: str | None
     """Of painters by imagination, as the next five: what the decoder is told of the picture, see
     `sample.imagining.VECTORS`. Their `num_steps` and `guidance_scale` are the decoder's."""

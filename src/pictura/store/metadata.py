@@ -150,6 +150,7 @@ def read_settings(metadata: Mapping[str, Any], path: Path) -> dict[str, Any]:
             "score": float,
             "typed": str,
             "resolved": str,
+            "read_as": lambda pairs: [[str(said), str(read)] for said, read in pairs],
         }
         return {
             **of_way(said),

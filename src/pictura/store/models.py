@@ -3,7 +3,8 @@
     model.json            what the networks are, how to sample them, SHA-256 of every other file
     weights.safetensors   fp16, named network.*, text_encoder.*, autoencoder.*
     *.onnx                text_encoder, network, decoder, encoder: graphs without weights
-    tokenizer.json, words.txt, README.md (the card); delta*.safetensors where something was learnt later
+    tokenizer.json, words.txt, README.md (the card); delta*.safetensors where something was learnt later;
+    student.safetensors where it has one (`student.py`)
 
 A painter in one pass (stackgan, attngan, dfgan) has weights generator.*, text_encoder.* and graphs of these
 names; one by tokens (dalle) has weights transformer.*, dvae.* and graphs reader, painter, decoder, encoder;
@@ -32,13 +33,9 @@ from pictura.store.promoted import read_shelf
 SHOWN = ("README.md", "samples.png")
 """Files for people: the card and its pictures. Painting needs none of them."""
 STUDENT = "student.safetensors"
-"""What makes its student of the model, see `student.py`."""
-TOLD = (
-    *("format", "name", "created", "pictura_version", "licence", "data", "metrics", "recipe", "learnt"),
-    "student",
-)
-"""Fields of model.json for people and bookkeeping, and what has a hash of its own; every other one changes
-what the model does."""
+"""What makes its student of the model; it has a hash of its own, see `student.py`."""
+TOLD = ("format", "name", "created", "pictura_version", "licence", "data", "metrics", "recipe", "learnt")
+"""Fields of model.json for people and bookkeeping; every other one changes what the model does."""
 FORMAT = 1
 """Version of the model folder's layout that this Pictura reads and writes."""
 MANIFEST = "model.json"
@@ -348,7 +345,7 @@ def _info(folder: Path, manifest: dict[str, Any]) -> ModelInfo:
     paints = kind == "painter"
     files = {str(name): str(digest) for name, digest in manifest["files"].items()}
     needed = sorted(f"{name} {digest}" for name, digest in files.items() if name not in (*SHOWN, STUDENT))
-    works = {name: value for name, value in manifest.items() if name not in (*TOLD, "files")}
+    works = {name: value for name, value in manifest.items() if name not in (*TOLD, "files", "student")}
     needed.append(json.dumps(works, sort_keys=True))
     sizes = [path.stat().st_size for path in folder.iterdir() if path.is_file()]
     return ModelInfo(

@@ -25,8 +25,9 @@ class Picture:
     """Its number among the pictures of its seed, from 0."""
     settings: dict[str, Any]
     """What the model takes (`sample.request`), size and painted_size (width, height), scaling (``enlarger``,
-    ``lanczos`` or none) and enlarged_by, name and start of the enlarger's hash; device; strength where the model has a delta; given: the tokens that a completed picture began
-    with; candidates, scored_by and score where it was chosen among many."""
+    ``lanczos`` or none), enlarged_by (name and start of the hash of the enlarger that did it), device;
+    strength where the model has a delta; given: the tokens that a completed picture began with; candidates,
+    scored_by and score where it was chosen among many."""
     model: str
     model_hash: str
     version: str

@@ -166,6 +166,5 @@ def build(
         autoencoder = Autoencoder(from_table(AutoencoderConfig, space.config["autoencoder"], "autoencoder"))
         autoencoder.load_state_dict(part(space.weights, "autoencoder"))
         autoencoder.requires_grad_(False).eval().to(device)
-    module = EnlargerStep(enlarger, edge_weight=recipe.enlarger.edge_weight)
-    module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module = EnlargerStep(enlarger, edge_weight=recipe.enlarger.edge_weight).to(device)
     return EnlargerTask(module, recipe.enlarger, autoencoder=autoencoder, device=device), ()

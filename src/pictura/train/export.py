@@ -206,16 +206,20 @@ def _check_sampling(found: Path, task: Any, sampling: Mapping[str, Any]) -> None
         raise ConfigError(f"{found} holds a {task}, which {how}: leave {names} out.")
 
 
-def verify_export(folder: Path) -> None:
+def verify_export(folder: Path, *, student: bool = False) -> None:
     """Compare ONNX Runtime with torch on the weights of a model folder, at two shapes and text lengths.
+
+    Args:
+        folder: of the model.
+        student: take the weights of its student.
 
     Raises:
         ModelError: a number differs by more than `TOLERANCE`.
     """
     model = read_model(folder)
     model.verify()
-    parts = FlowParts.from_folder(model)
-    weights = read_weights(folder)
+    parts = FlowParts.from_folder(model, student=student)
+    weights = read_weights(folder, student=student)
     generator = torch.Generator().manual_seed(0)
     p, (h, w) = parts.network.config.patch_size, model.grids[0]
     for (rows, cols), num_tokens in (((h, w), 1), ((h + p, w + 3 * p), 7)):

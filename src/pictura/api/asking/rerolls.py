@@ -12,7 +12,10 @@ from pictura.prompt.grammar import parse
 from pictura.sample.randomness import draw_seed
 from pictura.store.tables import Job
 
-_KEPT = ("num_steps", "guidance_scale", "solver", "temperature", "top_k", "candidates", "noise_level", "enlarge")
+_KEPT = (
+    *("num_steps", "guidance_scale", "solver", "temperature", "top_k", "candidates", "noise_level"),
+    "enlarge",
+)
 """Choices that hold for another prompt too."""
 _OF_ACTIONS = ("action", "pictures", "painter", "image", "mask")
 

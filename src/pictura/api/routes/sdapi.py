@@ -241,6 +241,7 @@ def _told(studio: Studio, body: TextAsked, ready: _Ready, images: list[Image]) -
     with_grid = len(files) > 1 and not body.do_not_save_grid
     choices = ready.job.request["choices"]
     seed, num = choices["seed"], len(images)
+    way = {**choices, **(images[0].details.get("settings", {}) if images else {})}
     info = {
         "prompt": body.prompt,
         "all_prompts": [body.prompt] * num,
@@ -252,9 +253,9 @@ def _told(studio: Studio, body: TextAsked, ready: _Ready, images: list[Image]) -
         "subseed_strength": 0,
         "width": images[0].width if images else 0,
         "height": images[0].height if images else 0,
-        "sampler_name": choices.get("solver", ready.model.sampling.solver),
-        "cfg_scale": choices.get("guidance_scale", ready.model.sampling.guidance_scale),
-        "steps": choices.get("num_steps", ready.model.sampling.num_steps),
+        "sampler_name": way.get("solver", ready.model.sampling.solver),
+        "cfg_scale": way.get("guidance_scale", ready.model.sampling.guidance_scale),
+        "steps": way.get("num_steps", ready.model.sampling.num_steps),
         "batch_size": body.batch_size,
         "sd_model_name": ready.model.path.name,
         "sd_model_hash": ready.model.hash[:10],

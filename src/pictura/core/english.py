@@ -1,4 +1,4 @@
-"""English plurals: one in, many out, and back.
+"""English spelling: one in, many out, and back; and the article that stands before a word.
 
 For the words of captions and prompts, where a rare wrong form costs little: the common irregular words are
 listed, the others follow the rules of spelling.
@@ -36,6 +36,8 @@ IRREGULAR: Mapping[str, str] = MappingProxyType(
 )
 """Words whose plural no rule gives, also where they end another: "policeman", "field mouse"."""
 
+_AS_CONSONANT = ("uni", "ufo", "uku", "eu", "one", "use")
+_AS_VOWEL = ("hour", "x-ray", "8", "fx")
 _SINGULAR = {many: one for one, many in IRREGULAR.items()}
 _NOT_A_MAN = ("caiman", "cayman", "doberman", "german", "human", "ottoman", "roman", "shaman", "talisman")
 _NOT_MEN = ("abdomen", "cyclamen", "omen", "ramen", "regimen", "specimen", "stamen")
@@ -43,6 +45,13 @@ _ENDINGS = tuple(end for end in IRREGULAR if len(end) > 2)
 _MANY_ENDINGS = tuple(end for end in _SINGULAR if _SINGULAR[end] != end)
 _HISSING = re.compile(r"(?:s|x|z|ch|sh)$")
 _CONSONANT_Y = re.compile(r"(?<=[^aeiou])y$")
+
+
+def article(words: str) -> str:
+    """'a' or 'an', as the first word sounds."""
+    if words.startswith(_AS_VOWEL):
+        return "an"
+    return "an" if words.startswith(tuple("aeiou")) and not words.startswith(_AS_CONSONANT) else "a"
 
 
 def plural(words: str) -> str:

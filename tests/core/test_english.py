@@ -1,12 +1,13 @@
 import pytest
 
-from pictura.core.plurals import plural, singulars
+from pictura.core.english import plural, singulars
 from pictura.data.world import World
 
 
 @pytest.mark.parametrize(
     ("one", "many"),
-    [("dog", "dogs"), ("fox", "foxes"), ("wolf", "wolves"), ("timber wolf", "timber wolves"), ("moose", "moose"),
+    [("dog", "dogs"), ("fox", "foxes"), ("wolf", "wolves"), ("timber wolf", "timber wolves"),
+     ("moose", "moose"),
      ("policeman", "policemen"), ("caiman", "caimans"), ("puppy", "puppies"), ("donkey", "donkeys"),
      ("bunting", "buntings"), ("goldfish", "goldfish"), ("woman", "women"), ("potato", "potatoes"),
      ("hunting knife", "hunting knives"), ("cup of tea", "cups of tea"), ("beach", "beaches"),
