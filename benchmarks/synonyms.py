@@ -4,9 +4,9 @@
 
 A held-out word (`data/synonyms.py`: a third of the list, by a hash) of which the model does not know every
 part is painted as "a spaniel", and judge B says whether the picture shows the thing, "dog". Beside it the
-same word read by the lexicon, and, as the ceiling, the own phrase of the thing. The list was written before the
-lexicon was made, and words that recipes/lexicon.toml names are left out. `--list` prints what is read as what
-and paints nothing.
+same word read by the lexicon, and, as the ceiling, the own phrase of the thing. The list was written by hand
+before the lexicon was made, and words that recipes/lexicon.toml names are left out. `--list` prints what is
+read as what and paints nothing.
 """
 
 import argparse
@@ -109,8 +109,9 @@ def main() -> None:
     same = sum(w.read == w.thing for w in words)
     near = sum(w.read not in (w.said, w.thing) for w in words)
     text = (
-        f"`python -m benchmarks.synonyms --limit {len(words)}`, {time.perf_counter() - start:.0f} s. Model `{args.model}`, "
-        f"{len(words)} held-out words that it does not know, one picture each, seed = number of the word. "
+        f"`python -m benchmarks.synonyms --limit {len(words)}`, {time.perf_counter() - start:.0f} s. Model "
+        f"`{args.model}`, {len(words)} held-out words that it does not know, evenly over the list, one picture "
+        "each, seed = number of the word. "
         f"Machine: {machine()}. The lexicon reads {same} of them as the very thing, {near} as something "
         f"else, {len(words) - same - near} not at all. Brackets hold 95 % of bootstrap draws of words.\n\n"
         + table(["prompt", "judge B sees the thing"], rows)

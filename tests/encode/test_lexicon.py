@@ -101,7 +101,7 @@ def test_the_packaged_table_reads_common_words(flow: dict[str, int]) -> None:
         "an azure sloop": "a blue sailboat",
         "a limousine": "a car",
         "a cottage and a spaniel": "a house and a dog",
-        "a photograph of a mango": "a photograph of a fruit",
+        "a photograph of a mango": "a photo of a fruit",
         "a quark": "a quark",
         "happiness": "happiness",
     }.items():

@@ -119,7 +119,7 @@ def test_what_a_group_teaches_does_not_depend_on_its_company(name: str) -> None:
     torch.testing.assert_close(torch.cat(apart), whole)
 
 
-@pytest.mark.parametrize("name", [*COMPARING, "backprop"])
+@pytest.mark.parametrize("name", [*COMPARING, "backprop", "draft-k"])
 def test_the_reward_grows(name: str) -> None:
     actors, algorithm = gaussian_actors(), make(name)
     optimizer = torch.optim.Adam(actors.values.values(), lr=0.05)
@@ -173,9 +173,8 @@ def shown(value: Any) -> str:
 
 
 def test_mistakes_in_the_table_are_named() -> None:
-    with pytest.raises(
-        ConfigError, match=r"\[algorithm\] needs a name: nft, grpo, awm, dpo, backprop, distil, student"
-    ):
+    names = "nft, grpo, awm, dpo, backprop, draft-k, distil, student"
+    with pytest.raises(ConfigError, match=rf"\[algorithm\] needs a name: {names}"):
         make_algorithm({"beta": 1.0}, RED)
     with pytest.raises(ConfigError, match=r"No algorithm is named 'gpro'\. Did you mean 'grpo'"):
         make("gpro")

@@ -24,6 +24,7 @@ ALGORITHMS = Registry(
         "awm": "pictura.learn.algorithms.awm:AWM",
         "dpo": "pictura.learn.algorithms.dpo:DPO",
         "backprop": "pictura.learn.algorithms.backprop:Backprop",
+        "draft-k": "pictura.learn.algorithms.draft_k:DraftK",
         "distil": "pictura.learn.algorithms.distil:Distil",
         "student": "pictura.learn.algorithms.student:Student",
         "token-grpo": "pictura.learn.algorithms.token_grpo:TokenGRPO",
