@@ -110,8 +110,8 @@ def main() -> None:
     near = sum(w.read not in (w.said, w.thing) for w in words)
     text = (
         f"`python -m benchmarks.synonyms --limit {len(words)}`, {time.perf_counter() - start:.0f} s. Model "
-        f"`{args.model}`, {len(words)} held-out words that it does not know, evenly over the list, one picture "
-        "each, seed = number of the word. "
+        f"`{args.model}`, {len(words)} held-out words that it does not know, evenly over the list, one "
+        "picture each, seed = number of the word. "
         f"Machine: {machine()}. The lexicon reads {same} of them as the very thing, {near} as something "
         f"else, {len(words) - same - near} not at all. Brackets hold 95 % of bootstrap draws of words.\n\n"
         + table(["prompt", "judge B sees the thing"], rows)

@@ -1,14 +1,14 @@
-"""Build src/pictura/encode/lexicon-1.txt.z, by which painters read words that they do not know, from WordNet.
+"""Build encode/lexicon-1.txt.z, by which painters read words that they do not know, out of WordNet.
 
     apt-get download wordnet-base && dpkg -x wordnet-base_*.deb wordnet
     python recipes/lexicon.py wordnet/usr/share/wordnet
 
-Source  WordNet 3.0, Princeton University (licence in NOTICE), as Debian packs it: wndb(5WN) and cntlist(5WN). The
-        same database and the same `lexicon.toml` give the same bytes.
+Source  WordNet 3.0, Princeton University (licence in NOTICE), as Debian packs it: wndb(5WN) and cntlist(5WN).
+        The same database and the same `lexicon.toml` give the same bytes.
 
-Every word gets the one sense that a picture most likely means by it: a noun that can be seen, the commonest, not
-one whose word is mostly a verb or an adjective. Names (in capitals), slurs, and people but for a list are left
-out. The form of the file is told in `pictura/encode/lexicon.py`.
+Every word gets the one sense that a picture most likely means by it: a noun that can be seen, the commonest,
+and no word that is mostly a verb or an adjective. Names (in capitals), slurs, and people but for a list are
+left out. The form of the file is told in `pictura/encode/lexicon.py`.
 """
 
 import argparse
@@ -25,19 +25,34 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "src" / "pictura" / "encode" / "lexicon-1.txt.z"
 FILES = (
-    "adj.all adj.pert adv.all Tops act animal artifact attribute body cognition communication event feeling food "
-    "group location motive object person phenomenon plant possession process quantity relation shape state "
-    "substance time"
-).split()  # numbers 0 to 28 of lexnames(5WN)
+    *(
+        "adj.all",
+        "adj.pert",
+        "adv.all",
+        "Tops",
+        "act",
+        "animal",
+        "artifact",
+        "attribute",
+        "body",
+        "cognition",
+    ),
+    *("communication", "event", "feeling", "food", "group", "location", "motive", "object", "person"),
+    *("phenomenon", "plant", "possession", "process", "quantity", "relation", "shape", "state", "substance"),
+    "time",
+)
+"""Names of the dictionary's files by number, of lexnames(5WN)."""
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "grey")
+_LATER = {"substance": 1, "plant": 2}
 _LATIN = ("genus_", "family_", "order_", "class_", "suborder_", "subfamily_")
 _ILL = ("disparagement", "ethnic_slur", "obscenity", "vulgarism", "dirty_word")
 
 _DEFINED = (
     r"(?:(?:an?|the|any) )?(?:(?!with|that|for|of|in|on|used|made|or|and|to|from|resembling|like|who|which)"
-    r"[a-z-]+ ){{0,4}}(?:of )?(?:an? |domestic )?({})s?(?=$|[;:,(]| of | that | with | which | used | having | for | in | from )"
+    r"[a-z-]+ ){{0,4}}(?:of )?(?:an? |domestic )?({})s?"
+    r"(?=$|[;:,(]| of | that | with | which | used | having | for | in | from )"
 )
-"""A definition whose genus is a thing: "young of domestic sheep", "a large heavy ship used for carrying cargo"."""
+"""A definition whose genus is a thing: "young of domestic sheep", "a large ship used for cargo"."""
 
 
 @dataclass(slots=True)
@@ -175,7 +190,7 @@ class Builder:
         return found
 
     def _link_by_gloss(self) -> None:
-        """Link what is no kind of a thing in the dictionary, but is defined as one: "foal", "a young horse"."""
+        """Link what is no kind of a thing in the dictionary but defined as one: "foal", "a young horse"."""
         named = {phrase: own[0] for phrase, own in self.owned.items()}
         pattern = re.compile(_DEFINED.format("|".join(sorted(named, key=len, reverse=True))))
         for name, sense in self.nouns.senses.items():
@@ -212,9 +227,7 @@ class Builder:
         if not able:
             return []
         if written[0] not in able and counts[written[0]] >= max(counts[s] for s in able):
-            able = [
-                s for s in written[1:2] if s in able and s in self.distance
-            ]  # a teaspoon is a measure first
+            able = [s for s in written[1:2] if s in able and s in self.distance]  # a teaspoon measures first
         if not able:
             return []  # mostly something that cannot be seen
         most = max(counts[s] for s in written)
@@ -224,17 +237,11 @@ class Builder:
         if not colour and self.nouns.other[lemma] > 3 + max((counts[s] for s in common), default=0):
             return []  # mostly a verb, or says how something is
         if not is_person:  # rather an oak than its wood, and a mango than its tree
-            things.sort(
-                key=lambda s: (
-                    ("substance", "plant").index(f)
-                    if (f := self.nouns.senses[s].file) in ("substance", "plant")
-                    else -1
-                )
-            )
+            things.sort(key=lambda s: _LATER.get(self.nouns.senses[s].file, 0))
         return things[:1] + colour[:1]
 
     def _is_kind(self, lemma: str, sense: str) -> bool:
-        """Whether a word in capitals is a kind of a thing, such as "German shepherd", and no name or Latin."""
+        """Whether a word in capitals is a kind of a thing, as "German shepherd" is, and no name or Latin."""
         if sense not in self.distance or any(w.startswith(_LATIN) for w in self.nouns.senses[sense].words):
             return False
         *before, last = lemma.split("_")

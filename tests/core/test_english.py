@@ -7,7 +7,7 @@ from pictura.data.world import World
 @pytest.mark.parametrize(
     ("one", "many"),
     [("dog", "dogs"), ("fox", "foxes"), ("wolf", "wolves"), ("timber wolf", "timber wolves"),
-     ("moose", "moose"),
+     ("moose", "moose"), ("ox", "oxen"),
      ("policeman", "policemen"), ("caiman", "caimans"), ("puppy", "puppies"), ("donkey", "donkeys"),
      ("bunting", "buntings"), ("goldfish", "goldfish"), ("woman", "women"), ("potato", "potatoes"),
      ("hunting knife", "hunting knives"), ("cup of tea", "cups of tea"), ("beach", "beaches"),

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,18 @@ def test_further_words_come_as_often_as_asked() -> None:
     scenes = [s for s in source(0.3, mix).scenes(0, 800) if s.objects[0].thing == "apple"]
     share = sum("cooking apple" in s.caption or "crab apple" in s.caption for s in scenes) / len(scenes)
     assert 0.2 < share < 0.4
+
+
+def test_a_held_out_word_is_said_as_no_keyword() -> None:
+    pack = tiny_pack()
+    pack = replace(pack, keywords=(("labrador", "poodle"),) * len(pack.ids))
+    common = {"world": tiny_world(), "holdouts": open_holdouts(), "size": (8, 8), "seed": 1}
+    only_one = SceneMix(**{**dict.fromkeys(SceneMix.__slots__, 0.0), "single": 1.0})
+    plain = SceneSource(pack, mix=only_one, **common)  # type: ignore[arg-type]  # each of its own type
+    further = SceneSource(pack, mix=only_one, synonyms=0.1, **common)  # type: ignore[arg-type]
+    said = [" ".join(s.caption for s in made.scenes(0, 1500)) for made in (plain, further)]
+    assert ["labrador" in text for text in said] == [True, False]
+    assert all("poodle" in text for text in said)
 
 
 def test_no_caption_of_the_real_pack_says_a_held_out_word(shared_data: Path) -> None:

@@ -3,7 +3,7 @@
 The noise of a picture is walked again, to the picture that the policy paints now; the reward looks at that,
 and its gradient goes back through the last K steps, each of which is the policy's.
 
-Source  Clark et al. 2023, DRaFT (arXiv:2309.17400), section 4.1: K steps are derived; K = all of them is plain
+Source  Clark et al. 2023, DRaFT (arXiv:2309.17400), section 4.1: K steps are derived; K = all is plain
         DRaFT. Differs: flow matching, and a divergence from the reference in those steps.
 Letters B pictures, C channels, h w latent size.
 """
