@@ -14,7 +14,9 @@ from pictura.reward.registry import REWARDS
 from pictura.train.recipe import SAMPLING, Recipe, from_table, load_recipe, to_table
 
 FOLDER = Path(__file__).resolve().parents[2] / "recipes"
-FILES = sorted(set(FOLDER.glob("*.toml")) - {FOLDER / "ladder.toml"})
+OTHERS = {FOLDER / "ladder.toml", FOLDER / "lexicon.toml"}
+"""Not of training."""
+FILES = sorted(set(FOLDER.glob("*.toml")) - OTHERS)
 CARDS = [path for path in FILES if path.stem.endswith("-card")]
 LEARN = [path for path in FILES if "[algorithm]" in path.read_text(encoding="utf-8")]
 RECIPES = [path for path in FILES if path not in CARDS + LEARN]

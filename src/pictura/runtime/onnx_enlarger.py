@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pictura.core import images
 from pictura.core.errors import ConfigError, ModelError
-from pictura.runtime.onnx_backend import available_cores, open_graph
+from pictura.runtime.onnx_backend import open_graph
 from pictura.sample.tiling import resize_wrapped
 from pictura.store.models import read_model, resolve
 from pictura.store.weights import read_weights
@@ -30,18 +30,17 @@ LEAST = 2
 """Pictures that become larger by less are scaled by Lanczos: there is little to add."""
 _AROUND = 6
 """Pixels of the small picture that are laid around it: what its edges go on with, or the other side."""
-_MOST_THREADS = 4
 
 
 class OnnxEnlarger:
     """A loaded enlarger."""
 
-    def __init__(self, folder: Path | str, *, num_threads: int | None = None) -> None:
+    def __init__(self, folder: Path | str, *, num_threads: int = 1) -> None:
         """Read and check an enlarger's folder.
 
         Args:
             folder: as `pictura export` writes it.
-            num_threads: threads of one call; None takes what the machine has, up to 4.
+            num_threads: threads of one call; more lose on a busy machine, where they wait for each other.
 
         Raises:
             ModelError: there is none, it is damaged, or it is something else.
@@ -56,8 +55,7 @@ class OnnxEnlarger:
         self.name, self.hash = model.name, model.hash
         self.factor = int(model.manifest["times"])
         """How many times as large pictures become, along one side."""
-        threads = num_threads or min(_MOST_THREADS, available_cores())
-        self._session = open_graph(model, NAME, read_weights(model.path), num_threads=threads)
+        self._session = open_graph(model, NAME, read_weights(model.path), num_threads=num_threads)
 
     def __call__(self, small: Floats, *, wrapped: bool = False) -> Floats:
         """Enlarge pictures (B, 3 or 4, h, w) to (B, 3 or 4, factor h, factor w).
