@@ -24,8 +24,8 @@ NAME = "enlarger"
 ABOUT = (
     f"Makes a picture {FACTOR} times as large in one pass of {{weights:,}} weights: a smooth enlargement, to "
     "which a small U-Net of convolutions adds edges. Any size, transparent or not; nothing is drawn, so "
-    "that a picture has one enlargement. It learnt from emoji, icons and sprites that went through a painter's "
-    "autoencoder, and knows no photograph."
+    "that a picture has one enlargement. It learnt from emoji, icons and sprites that went through a "
+    "painter's autoencoder, and knows no photograph."
 )
 
 
