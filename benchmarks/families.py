@@ -1,11 +1,11 @@
 """All families that ship, side by side: a table of scores, and one sheet of prompts painted by each.
 
     pictura evaluate stackgan attngan dalle unclip flow --reference GLYPHS --out DIR --json > FILE
-    python -m benchmarks.families FILE [--sheet docs/families/side-by-side.png]
+    python -m benchmarks.families FILE... [--sheet docs/families/side-by-side.png]
 
-The first command scores, as for any model; here its JSON becomes rows, and what it does not know is added:
-weights, and seconds that one picture of a call of one takes, warm, as it comes from the network (nothing
-enlarged). The sheet has one picture for each prompt and model, seed 0, nothing picked.
+The first command scores, as for any model (one at a time will do). Here its JSON becomes rows, and what it
+does not know is added: weights, and seconds that one picture takes in a call of one, warm, as it comes from
+the network (nothing enlarged). The sheet has one picture for each prompt and model, seed 0, nothing picked.
 """
 
 import argparse
@@ -91,10 +91,11 @@ def on_white(picture: Image.Image) -> Image.Image:
 def main() -> None:
     """Print the table; paint the sheet."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("scores", type=Path, help="what `pictura evaluate --json` printed")
+    parser.add_argument("scores", type=Path, nargs="+", help="what `pictura evaluate --json` printed")
     parser.add_argument("--sheet", type=Path)
     args = parser.parse_args()
-    scored = [one for one in json.loads(args.scores.read_text())["rows"] if one["kind"] == "model"]
+    rows = [row for file in args.scores for row in json.loads(file.read_text())["rows"]]
+    scored = [one for one in rows if one["kind"] == "model"]
     painters = {one["name"]: load(one["name"]) for one in scored}
     print(table(HEAD, [row(one, painters[one["name"]]) for one in scored]))
     print(f"\n{machine()}.")

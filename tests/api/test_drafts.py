@@ -1,6 +1,7 @@
 """Drafts over HTTP: a real worker paints them by the student, or by the model what that never learnt."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,10 @@ def client(studio: Served) -> Iterator[httpx.Client]:
     models = studio.home / "models"
     make_student(read_model(models / "tiny"), models / "schooled")
     with studio.client() as client:
+        end = time.monotonic() + 10  # names are a few seconds old at most
+        while "schooled" not in client.get("/api/v1/models").text:
+            assert time.monotonic() < end
+            time.sleep(0.1)
         yield client
     shutil.rmtree(models / "schooled")  # the studio is that of all tests
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx2 as httpx
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -58,11 +59,16 @@ def test_a_picture_is_changed_where_the_mask_is_white(client: httpx.Client) -> N
         "seed": 1,
     }
     (image,), _ = painted(client, "img2img", **asked)
-    kept = ((255, 255), (0, 0), (0, 0))
-    assert image.convert("RGB").crop((0, 40, 64, 64)).getextrema() == kept
-    assert image.convert("RGB").crop((0, 0, 64, 24)).getextrema() != kept
+    assert is_red(image.crop((0, 40, 64, 64)))
+    assert not is_red(image.crop((0, 0, 64, 24)))
     (other,), _ = painted(client, "img2img", **{**asked, "inpainting_mask_invert": 1})
-    assert other.convert("RGB").crop((0, 0, 64, 24)).getextrema() == kept
+    assert is_red(other.crop((0, 0, 64, 24)))
+
+
+def is_red(picture: Image.Image) -> bool:
+    """All over; a network enlarged it."""
+    pixels = np.asarray(picture.convert("RGB"))
+    return bool(pixels[..., 0].min() >= 254 and not pixels[..., 1:].any())
 
 
 def test_progress_is_told_and_an_interrupt_answers_with_what_is_there(client: httpx.Client) -> None:

@@ -237,7 +237,8 @@ def test_algorithms_and_painters_that_do_not_go_together_are_refused(root: Path)
     with pytest.raises(
         ConfigError,
         match=r"'token-grpo' teaches models that draw tokens, and those of the family 'flow', such as "
-        r"'painter', follow a velocity\. .* one of: nft, grpo, awm, dpo, backprop, distil\.$",
+        r"'painter', follow a velocity\. .* one of: nft, grpo, awm, dpo, backprop, draft-k, distil, "
+        r"student\.$",
     ):
         check_pair(TokenGRPO(TokenGRPOSettings()), flow_actors().policy, flow)
     with pytest.raises(ConfigError, match=r"temperature and top_k are for painters by tokens.* 1\.0 and 8\."):

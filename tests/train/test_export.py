@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -63,8 +64,8 @@ def test_a_graph_that_differs_from_torch_is_refused(folder: Path, monkeypatch: p
     verify_export(folder)
     read = FlowParts.from_folder
 
-    def changed(model: ModelInfo) -> FlowParts:
-        parts = read(model)
+    def changed(model: ModelInfo, **how: Any) -> FlowParts:
+        parts = read(model, **how)
         parts.network.patch_out.bias.add_(1e-3)
         return parts
 

@@ -81,7 +81,7 @@ def test_a_painter_of_many_shapes_says_which_and_trains_in_them(
     data = {"kind": "scenes", "path": ".", "size": 32, "aspects": 1.0, "compositions": True}
     recipe = make_recipe(data=data)
     painter = run(recipe, tmp_path)
-    seen = {tuple(painter.materials.train.batch(p, 1).images.shape[2:]) for p in range(40)}  # type: ignore[attr-defined]
+    seen = {tuple(painter.materials.train.batch(p, 1).images.shape[2:]) for p in range(40)}
     painter.train()
     painter.save()
     saved = load(find_latest(painter.folder / "checkpoints"))  # type: ignore[arg-type]
