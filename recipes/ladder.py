@@ -196,6 +196,7 @@ def main() -> None:
     parser.add_argument("--ship", action="store_true", help="put models that gain into src/pictura")
     args = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    sys.path.insert(0, str(ROOT))  # a script's own folder is there, the repository is not
     from benchmarks.report import table
 
     steps, runs = load_steps(), args.runs.resolve()

@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -112,8 +114,15 @@ def test_an_unknown_step_is_named_with_those_that_are(ladder: ModuleType, steps:
         ladder.to_train(list(steps.values()), Path("runs"), ["flwo"])
 
 
+def test_it_runs_as_a_script_from_anywhere(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "recipes" / "ladder.py"), "--runs", str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "| flow | flow-long.toml | ships |" in done.stdout
+
+
 def test_the_table_shows_every_step(ladder: ModuleType, steps: dict[str, Any], tmp_path: Path) -> None:
     row = ladder.told(steps["flow"], tmp_path)
     scores = json.loads((ROOT / "src/pictura/models/flow/model.json").read_text())["metrics"]["glyphbench"]
-    assert row[:3] == ["flow", "flow-scenes.toml", "ships"]
+    assert row[:3] == ["flow", "flow-long.toml", "ships"]
     assert row[5].startswith(f"{scores['overall']:.3f} [")
