@@ -20,6 +20,7 @@ from safetensors import safe_open
 from benchmarks.report import best_seconds, machine, table
 from pictura.pipeline import Painter, load
 from pictura.store.models import resolve
+from pictura.store.student import student_of
 
 PROMPTS = (
     "a red apple", "a smiling face", "a panda", "an octopus", "a rocket", "a birthday cake", "a purple car",
@@ -29,7 +30,7 @@ PROMPTS = (
 )  # fmt: skip
 """Two of each task of GlyphBench and two of a style or a background, from the easiest to the hardest."""
 HEAD = (
-    "model", "weights", "GlyphBench (judge B)", "R-precision", "FD-local", "diversity", "s a picture",
+    "model", "weights", "GlyphBench (judge B)", "R-precision", "FD-local", "diversity", "ms a picture",
 )  # fmt: skip
 CELL, GAP, WORDS, HEAD_ROW = 96, 4, 250, 32
 """Pixels of the sheet."""
@@ -62,22 +63,29 @@ def row(scored: dict[str, Any], painter: Painter) -> list[str]:
         f"{precision['value']:.3f} [{precision['low']:.3f}, {precision['high']:.3f}]",
         f"{random_net['fd']:.1f}",
         f"{own['diversity']['value']:.1f}",
-        f"{seconds:.2f}",
+        f"{1000 * seconds:.0f}",
     ]
 
 
 def sheet(painters: dict[str, Painter]) -> Image.Image:
-    """A row of each prompt, a column of each model, on white."""
+    """A row of each prompt, a column of each model, and of its student if it has one, on white."""
+    columns: list[tuple[str, Painter, bool]] = []
+    for name, painter in painters.items():
+        columns.append((name, painter, False))
+        if student_of(painter.model):
+            columns.append((f"{name}, student", painter, True))
     step = CELL + GAP
-    paper = Image.new("RGB", (WORDS + step * len(painters), HEAD_ROW + step * len(PROMPTS)), "white")
+    paper = Image.new("RGB", (WORDS + step * len(columns), HEAD_ROW + step * len(PROMPTS)), "white")
     draw, font = ImageDraw.Draw(paper), ImageFont.load_default(15)
     for y, prompt in enumerate(PROMPTS):
         draw.text((8, HEAD_ROW + y * step + CELL / 2), prompt, "black", font, anchor="lm")
-    for x, (name, painter) in enumerate(painters.items()):
+    for x, (name, painter, student) in enumerate(columns):
         draw.text((WORDS + x * step + CELL / 2, HEAD_ROW / 2), name, "black", font, anchor="mm")
         for y, prompt in enumerate(PROMPTS):
-            picture = painter.paint(prompt, num_images=1, seed=0, size=native_size(painter))[0].image
-            cell = on_white(picture).resize((CELL, CELL), Image.Resampling.LANCZOS)
+            made = painter.paint(
+                prompt, num_images=1, seed=0, size=native_size(painter), student=student or None
+            )
+            cell = on_white(made[0].image).resize((CELL, CELL), Image.Resampling.LANCZOS)
             paper.paste(cell, (WORDS + x * step, HEAD_ROW + y * step))
     return paper
 
