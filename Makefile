@@ -2,7 +2,7 @@
 PYTHON ?= python3
 # For example PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu" for the small CPU build of torch.
 PIP_FLAGS ?=
-PROMPT ?= a red fox on a light blue background
+PROMPT ?= a fox on a light blue background
 OUT ?= pictures
 BIN := .venv/bin
 export PROMPT OUT

@@ -15,7 +15,7 @@ export default {
       <div class="prompt-text">
         <div class="prompt-mirror" aria-hidden="true">{{ before }}<mark v-if="wrong">{{ wrong }}</mark>{{ after }}&#8203;</div>
         <textarea id="prompt" ref="text" v-model="text" rows="1" spellcheck="false" autocomplete="off" maxlength="8192"
-          enterkeyhint="go" placeholder="What shall be painted? For example: a red fox on a light blue background"
+          enterkeyhint="go" placeholder="What shall be painted? For example: a fox on a light blue background"
           aria-describedby="prompt-says" :aria-invalid="mistake ? 'true' : 'false'" @input="typed" @keydown.enter="entered"
         ></textarea>
         <button v-if="text" type="button" class="prompt-clear" aria-label="Clear the prompt" title="Clear" @click="clear"><Icon name="close" /></button>
