@@ -49,6 +49,18 @@ def changed(before: dict[str, Tensor], module: nn.Module) -> set[str]:
 
 
 @pytest.mark.parametrize("task", FAMILIES)
+def test_in_bf16_a_run_learns_nearly_the_same_and_keeps_weights_in_fp32(root: Path, task: str) -> None:
+    exact, rough = (
+        run(gan_recipe(task, name=f"{task}-bf16-{on}", training={"bf16": on}), root) for on in (False, True)
+    )
+    losses = [made.stepper.step(0, 0.0)["loss"] for made in (exact, rough)]
+    assert losses[0] != losses[1]  # else it was not asked for
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
+    weights = rough.task.module.state_dict().values()
+    assert all(weight.dtype == torch.float32 for weight in weights if weight.is_floating_point())
+
+
+@pytest.mark.parametrize("task", FAMILIES)
 def test_each_optimiser_changes_its_own_networks_alone(root: Path, task: str) -> None:
     for mine, rates in (("generator.", (1e-3, 0.0)), ("discriminators.", (0.0, 1e-3))):
         made = run(

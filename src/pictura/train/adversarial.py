@@ -6,6 +6,7 @@ Source  Goodfellow et al. 2014 (arXiv:1406.2661); Reed et al. 2016 (arXiv:1605.0
 Letters B batch, C channels, S side, K condition numbers.
 """
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -71,7 +72,7 @@ class Adversarial:
         real = [F.adaptive_avg_pool2d(given.images, size) for size in module.generator.sizes]
 
         # 1. Paint, once for both.
-        with autocast(process):
+        with self._autocast():
             painted: Painted = module.generator(given.noise, given.cond)
 
         # 2. Discriminators: real with its sentence, real with another's, painted.
@@ -106,7 +107,7 @@ class Adversarial:
         # Row b is shown with the sentence of row b - 1.
         counts_B = given.rival.roll(1, dims=1).diagonal().to(told.dtype)
         for network, images, copy in zip(self.module.discriminators, real, painted.images, strict=True):
-            with autocast(self.process):
+            with self._autocast():
                 seen = network.features(images)
                 verdicts = (
                     network.judge(seen, told),
@@ -124,6 +125,9 @@ class Adversarial:
             right = min(right, float(torch.cat(taken).float().mean()))
         return terms, {"discriminator_right": right}
 
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        return autocast(self.process, bf16=self.recipe.training.bf16)
+
     def _penalty(self, network: Any, images: Tensor, told: Tensor) -> Tensor:
         """In full precision: powers of gradients leave what bf16 can hold."""
         images, told = images.detach().requires_grad_(True), told.detach().requires_grad_(True)
@@ -138,7 +142,7 @@ class Adversarial:
         s = self.settings
         told = painted.told.detach()
         for network, images in zip(self.module.discriminators, painted.images, strict=True):
-            with autocast(self.process):
+            with self._autocast():
                 verdict = network.judge(network.features(images), told)
             terms[f"generator_{images.shape[-1]}"] = gan_losses.generator_loss(
                 self.loss_name, _full(verdict), s.unconditional_weight

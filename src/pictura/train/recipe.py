@@ -200,8 +200,7 @@ class TrainingSettings:
     kl_weight: float = 1e-3
     """`autoencoder`: weight of the KL term."""
     bf16: bool = False
-    """Multiply in bf16 on a CPU too, as CUDA always does; pays where the CPU has AVX-512 BF16 or AMX. Not of
-    adversarial families."""
+    """Multiply in bf16 on a CPU too, as CUDA always does; pays where the CPU has AVX-512 BF16 or AMX."""
     compile: bool = False
     """torch.compile of the training step; pays on CPUs with a C++ compiler, and on CUDA."""
 
