@@ -148,7 +148,8 @@ class Adversarial:
                 self.loss_name, _full(verdict), s.unconditional_weight
             )
         if painted.mean is not None and painted.log_std is not None and s.kl_weight:
-            kl_B = gan_losses.kl_divergence(painted.mean, painted.log_std, self.task.config_of.fidelity)
+            mean, log_std = painted.mean.float(), painted.log_std.float()
+            kl_B = gan_losses.kl_divergence(mean, log_std, self.task.config_of.fidelity)
             terms["kl"] = s.kl_weight * kl_B
         if s.match_weight:
             terms["match"] = s.match_weight * self.module.mismatch(painted.images[-1].float(), given)
