@@ -23,6 +23,7 @@ from pictura.store.atomic import atomic_folder
 from pictura.store.models import MANIFEST, STUDENT, ModelInfo, Sampling, read_model
 from pictura.store.student import student_of
 from pictura.store.weights import read_weights
+from pictura.train.card import with_section
 from pictura.train.export import verify_export
 from pictura.train.export_part import Provenance, check_place, write_manifest
 
@@ -120,13 +121,7 @@ def _tell(folder: Path, said: dict[str, Any]) -> None:
         return
     student = student_of(model)
     assert student is not None  # it has just been written
-    text = re.sub(
-        rf"\n## Student\n.*?(?=\n## )|\n- {re.escape(STUDENT)}: [^\n]*",
-        "",
-        card.read_text(encoding="utf-8"),
-        flags=re.DOTALL,
-    )
-    section = f"## Student\n\n{student_section(said, model, student)}\n\n"
-    text = text.replace("## Painting\n", f"{section}## Painting\n", 1)
+    text = re.sub(rf"\n- {re.escape(STUDENT)}: [^\n]*", "", card.read_text(encoding="utf-8"))
+    text = with_section(text, "Student", student_section(said, model, student))
     line = f"- {STUDENT}: sha256 `{model.files[STUDENT]}`"
     card.write_text(f"{text.rstrip()}\n{line}\n", encoding="utf-8")

@@ -1,7 +1,11 @@
 """What the autoencoder learns: to give back the picture, its edges too, from few numbers.
 
+With `training.latent_noise` the decoder alone learns on, for a painter that is there: noise on the latent
+stands for the painter's errors, and what was a seam between two places of the latent becomes a surface.
+
 Source  Kingma & Welling 2013 for the KL term, here light: it bounds the latent and, by the noise it
-        adds, makes the decoder forgive the painter's small errors.
+        adds, makes the decoder forgive the painter's small errors. Zheng et al. 2025, RAE
+        (arXiv:2510.11690), for a decoder that learns from noisy latents, of strengths that are drawn.
 Letters B batch, C latent channels, h w latent size.
 """
 
@@ -14,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pictura.core.errors import ConfigError
 from pictura.core.types import Batch, BatchSource
 from pictura.encode.autoencoder import Autoencoder, AutoencoderConfig
 from pictura.encode.tokenizer import Tokenizer
@@ -25,29 +30,39 @@ from pictura.train.start import Start, part, require
 class AutoencoderStep(nn.Module):
     """Autoencoder with its loss: the module that a training step runs."""
 
-    def __init__(self, autoencoder: Autoencoder, *, kl_weight: float) -> None:
+    def __init__(self, autoencoder: Autoencoder, *, kl_weight: float, decoder_only: bool = False) -> None:
         super().__init__()
         self.autoencoder = autoencoder
         self.kl_weight = kl_weight
+        self.decoder_only = decoder_only
+        if decoder_only:
+            autoencoder.requires_grad_(False)
+            autoencoder.decoder.requires_grad_(True)
+            autoencoder.patch_out.requires_grad_(True)
 
     def forward(self, images: Tensor, noise: Tensor) -> Tensor:
-        """Pixel, edge and KL loss.
+        """Pixel, edge and KL loss; of a decoder alone, pixel and edge loss.
 
         Args:
             images: (B, 3 or 4, H, W) in [0, 1].
-            noise: (B, C, h, w), standard normal.
+            noise: (B, C, h, w), standard normal; of a decoder alone, what is added to latents.
 
         Returns:
             (B,) one loss per picture.
         """
+        if self.decoder_only:
+            with torch.no_grad():
+                mean, _ = self.autoencoder.posterior(images)
+            return _error(self.autoencoder.decode_raw(mean + self.autoencoder.latent_std * noise), images)
         mean, log_std = self.autoencoder.posterior(images)
         painted = self.autoencoder.decode_raw(mean + log_std.exp() * noise)
         kl = 0.5 * (mean.square() + (2 * log_std).exp() - 1 - 2 * log_std)
-        return (
-            (painted - images).abs().mean(dim=(1, 2, 3))
-            + edge_error(painted, images)
-            + self.kl_weight * kl.mean(dim=(1, 2, 3))
-        )
+        return _error(painted, images) + self.kl_weight * kl.mean(dim=(1, 2, 3))
+
+
+def _error(painted: Tensor, images: Tensor) -> Tensor:
+    """Of pixels and of edges: (B,)."""
+    return (painted - images).abs().mean(dim=(1, 2, 3)) + edge_error(painted, images)
 
 
 def edge_error(painted: Tensor, images: Tensor) -> Tensor:
@@ -73,6 +88,8 @@ class AutoencoderTask:
         config = self.module.autoencoder.config
         size = [side // config.factor for side in images.shape[2:]]
         noise = rng.standard_normal((len(images), config.latent_channels, *size), dtype=np.float32)
+        if self.module.decoder_only:
+            noise *= rng.uniform(0, self.settings.latent_noise, (len(images), 1, 1, 1)).astype(np.float32)
         return images, torch.from_numpy(noise).to(self.device)
 
     @property
@@ -82,17 +99,26 @@ class AutoencoderTask:
 
     @torch.no_grad()
     def preview(self, recipe: Recipe, materials: Materials, count: int) -> Tensor:
-        """Rows of pictures that are never trained on, each above its copy: (count, 3 or 4, H, W)."""
-        images = torch.as_tensor(materials.validation.batch(0, count // 2).images).to(self.device)
+        """Rows of pictures that are never trained on, each above its copy: (count, 3 or 4, H, W).
+
+        A decoder alone copies from noisy latents.
+        """
+        batch = materials.validation.batch(0, count // 2)
+        images, noise = self.inputs(batch, np.random.default_rng(0))
         network = self.module.autoencoder
-        copies = network.decode_raw(network.posterior(images)[0]).clamp(0, 1)
+        copies = network.decode(network.encode(images) + noise * self.module.decoder_only)
         return torch.cat(
             [part for pair in zip(images.split(8), copies.split(8), strict=True) for part in pair]
         )
 
     @torch.no_grad()
     def finish(self, train: BatchSource, weights: Sequence[dict[str, Tensor]]) -> None:
-        """Measure the latent's statistics for each set of weights, on one large batch."""
+        """Measure the latent's statistics for each set of weights, on one large batch.
+
+        With a decoder alone they stay: the painter knows them.
+        """
+        if self.module.decoder_only:
+            return
         images = torch.as_tensor(train.batch(0, 1024).images).to(self.device)
         trained = {k: v.clone() for k, v in self.module.state_dict().items()}
         for one in (*weights, trained):
@@ -117,14 +143,25 @@ class AutoencoderTask:
 def build(
     recipe: Recipe, root: Path, start: Start | None, materials: Materials, device: torch.device
 ) -> tuple[AutoencoderTask, tuple[str, ...]]:
-    """Make the autoencoder, from the pictures' principal components or from `start`."""
+    """Make the autoencoder, from the pictures' principal components or from `start`.
+
+    Raises:
+        ConfigError: a decoder alone shall learn, and there is no model to start from.
+    """
+    decoder_only = recipe.training.latent_noise > 0
     if start:
         require(start, "autoencoder", recipe)
+    elif decoder_only:
+        raise ConfigError(
+            f"training.latent_noise is {recipe.training.latent_noise:g}, which teaches the decoder of a "
+            f"painter that is there: set model.init_from to that model. For a new autoencoder leave it out."
+        )
     table = start.config["autoencoder"] if start else recipe.model.autoencoder_config
     autoencoder = Autoencoder(from_table(AutoencoderConfig, table, "model.autoencoder_config"))
     if start:
         autoencoder.load_state_dict(part(start.weights, "autoencoder"))
     else:
         autoencoder.start_from_components(torch.as_tensor(materials.train.batch(0, 1024).images).cpu())
-    step = AutoencoderStep(autoencoder, kl_weight=recipe.training.kl_weight).to(device)
+    step = AutoencoderStep(autoencoder, kl_weight=recipe.training.kl_weight, decoder_only=decoder_only)
+    step.to(device)
     return AutoencoderTask(step, recipe.training, device=device), ()

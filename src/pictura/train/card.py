@@ -1,6 +1,7 @@
 """The model card: what a model folder's README.md says to people."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -51,6 +52,14 @@ def model_card(
         "## Files\n\n" + _list(f"{name}: sha256 `{digest}`" for name, digest in hashes.items()),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def with_section(card: str, title: str, text: str) -> str:
+    """A card with a section in the place of the one of that title, or else before how the model paints."""
+    section, old = f"\n## {title}\n\n{text}\n", re.compile(rf"\n## {title}\n.*?(?=\n## )", re.DOTALL)
+    if old.search(card):
+        return old.sub(lambda _: section, card, count=1)
+    return card.replace("\n## Painting\n", f"{section}\n## Painting\n", 1)
 
 
 def _way(sampling: Mapping[str, Any]) -> str:

@@ -39,6 +39,7 @@ OTHERS = {
     "clip": "pictura.train.export_clip:export_clip",
     "judge": "pictura.train.export_judge:export_judge",
     "enlarger": "pictura.train.export_enlarger:export_enlarger",
+    "autoencoder": "pictura.train.export_decoder:export_decoder",
     "stackgan": "pictura.train.export_gan:export_gan",
     "attngan": "pictura.train.export_gan:export_gan",
     "dfgan": "pictura.train.export_gan:export_gan",

@@ -199,6 +199,9 @@ class TrainingSettings:
     """Above 1, training times lean towards noise (t' = s t / (1 + (s - 1) t)), where the caption matters."""
     kl_weight: float = 1e-3
     """`autoencoder`: weight of the KL term."""
+    latent_noise: float = 0.0
+    """`autoencoder`: above 0 the decoder of `model.init_from` alone learns, from latents with noise of
+    strengths from 0 to this, in deviations of a latent: what painters' errors are like."""
     bf16: bool = False
     """Multiply in bf16 on a CPU too, as CUDA always does; pays where the CPU has AVX-512 BF16 or AMX."""
     compile: bool = False
@@ -213,6 +216,8 @@ class TrainingSettings:
         for name in ("decay_fraction", "caption_dropout", "bpe_dropout", "ema_long", "ema_short"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"training.{name} must be in [0, 1]; got {getattr(self, name)}.")
+        if not self.latent_noise >= 0:
+            raise ConfigError(f"training.latent_noise must be at least 0; got {self.latent_noise}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
