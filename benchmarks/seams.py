@@ -3,8 +3,8 @@
     python -m benchmarks.seams [--model flow] [--model FOLDER] [--pictures 256] [--write]
 
 Of each model: GlyphBench's prompts in a drawn order, one picture each, seed 0, as large as the network
-paints; the mean absolute difference of neighbouring pixels across the borders of latent places, over that inside of
-them. Scenes of the training pack beside it, which know no places: about 1.
+paints; the mean absolute difference of neighbouring pixels across the borders of latent places, over that
+inside of them. Scenes of the training pack beside it, which know no places: about 1.
 """
 
 import argparse
