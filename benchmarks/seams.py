@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.families import native_size
 from benchmarks.report import machine, table, write_section
 from pictura import load
 from pictura.core.images import from_pil
@@ -44,8 +45,7 @@ def seams(images: NDArray[np.float32], factor: int) -> float:
 def painted(name: str, count: int) -> tuple[NDArray[np.float32], int]:
     """Pictures (B, 4, H, W) of a model, and its factor."""
     painter = load(name)
-    h, w = painter.model.grids[0]
-    size = (w * painter.model.factor, h * painter.model.factor)
+    size = native_size(painter)
     prompts = [prompt.prompt for prompt in load_glyphbench()]
     order = np.random.default_rng(0).permutation(len(prompts))[:count]
     pictures = [painter.paint(prompts[i], num_images=1, seed=0, size=size)[0].image for i in order]

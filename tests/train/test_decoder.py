@@ -75,11 +75,8 @@ def test_noise_on_the_latent_is_in_its_deviations() -> None:
     network.latent_std.fill_(3.0)
     for weight in network.patch_out.parameters():
         torch.nn.init.normal_(weight, std=0.02)
-    step, images, noise = (
-        AutoencoderStep(network, kl_weight=0.0, decoder_only=True),
-        torch.rand(2, 4, 16, 16),
-        torch.randn(2, 4, 4, 4),
-    )
+    step = AutoencoderStep(network, kl_weight=0.0, decoder_only=True)
+    images, noise = torch.rand(2, 4, 16, 16), torch.randn(2, 4, 4, 4)
     with torch.no_grad():
         painted = network.decode(network.encode(images) + noise)
         assert 0 < float(painted.min()) < float(painted.max()) < 1
@@ -156,5 +153,10 @@ def test_noise_without_a_painter_is_refused(tmp_path: Path) -> None:
     make_set(tmp_path / "set")
     with pytest.raises(ConfigError, match=r"latent_noise is 0\.5, .* set model\.init_from to that model"):
         run(make_recipe(task="autoencoder", training={"latent_noise": 0.5}), tmp_path)
+    shape = {"latent_channels": 4, "encoder_widths": [8, 8], "decoder_widths": [8, 8]}
+    run(make_recipe(task="autoencoder", name="space", model={"autoencoder_config": shape}), tmp_path).train()
+    start = {"init_from": "runs/space"}
+    with pytest.raises(ConfigError, match=r"exported, not to a run; got 'runs/space'"):
+        run(make_recipe(task="autoencoder", model=start, training={"latent_noise": 0.5}), tmp_path)
     with pytest.raises(ConfigError, match=r"training\.latent_noise must be at least 0; got -1"):
         TrainingSettings(latent_noise=-1)

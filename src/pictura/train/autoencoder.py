@@ -106,7 +106,8 @@ class AutoencoderTask:
         batch = materials.validation.batch(0, count // 2)
         images, noise = self.inputs(batch, np.random.default_rng(0))
         network = self.module.autoencoder
-        copies = network.decode(network.encode(images) + noise * self.module.decoder_only)
+        latent = network.encode(images)
+        copies = network.decode(latent + noise if self.module.decoder_only else latent)
         return torch.cat(
             [part for pair in zip(images.split(8), copies.split(8), strict=True) for part in pair]
         )
@@ -146,15 +147,16 @@ def build(
     """Make the autoencoder, from the pictures' principal components or from `start`.
 
     Raises:
-        ConfigError: a decoder alone shall learn, and there is no model to start from.
+        ConfigError: a decoder alone shall learn, and there is no model to start from, or a run.
     """
     decoder_only = recipe.training.latent_noise > 0
     if start:
         require(start, "autoencoder", recipe)
-    elif decoder_only:
+    if decoder_only and not (start and isinstance(start.tokenizer, Path)):  # runs hold theirs as text
         raise ConfigError(
             f"training.latent_noise is {recipe.training.latent_noise:g}, which teaches the decoder of a "
-            f"painter that is there: set model.init_from to that model. For a new autoencoder leave it out."
+            f"painter that is there: set model.init_from to that model, exported, not to a run; got "
+            f"{recipe.model.init_from!r}. For a new autoencoder leave latent_noise out."
         )
     table = start.config["autoencoder"] if start else recipe.model.autoencoder_config
     autoencoder = Autoencoder(from_table(AutoencoderConfig, table, "model.autoencoder_config"))

@@ -20,7 +20,7 @@ from pictura.store.atomic import atomic_folder
 from pictura.store.models import STUDENT, ModelInfo, read_model, resolve
 from pictura.store.weights import WEIGHTS
 from pictura.train.card import SAMPLES, with_section
-from pictura.train.export_part import Provenance, check_place, to_fp16, trained, write_manifest
+from pictura.train.export_part import Provenance, check_place, completed, to_fp16, trained, write_manifest
 from pictura.train.samples import sample_sheet
 
 _DECODES = ("autoencoder.decoder.", "autoencoder.patch_out.")
@@ -42,7 +42,7 @@ def export_decoder(
         folder: of the model that is written; that of the model that the run began with is allowed.
         name: of the model that is written.
         weights: which of the checkpoint's weights.
-        provenance: its `metrics` are the new model's.
+        provenance: its `metrics` are the new model's, its `training` goes into the card.
 
     Returns:
         What the folder says about itself.
@@ -69,12 +69,12 @@ def export_decoder(
     before = load((base.path / WEIGHTS).read_bytes())
     after = to_fp16({key: value for key, value in saved.weights[weights].items() if key in before})
     _check_space(before, after, base)
-    length = f"{saved.step} steps in {saved.seconds / 3600:.1f} hours; the weights are its {weights!r}."
+    said = completed(provenance, saved, weights)
     manifest = {
         **{key: value for key, value in base.manifest.items() if key != "files"},
         "name": name,
-        "metrics": dict(provenance.metrics) if provenance else {},
-        "decoder": {"recipe": recipe, "training": length},
+        "metrics": dict(said.metrics),
+        "decoder": {"recipe": recipe, "training": said.training},
     }
     if student := STUDENT in base.files:
         manifest["student"] = {**manifest["student"], "metrics": {}}
@@ -91,7 +91,7 @@ def export_decoder(
             prompts = base.manifest["recipe"]["log"]["prompts"]
             sample_sheet([tmp], prompts).save(tmp / SAMPLES, optimize=True)
         hashes = write_manifest(tmp, manifest)
-        _tell(tmp / "README.md", name, recipe, length, hashes)
+        _tell(tmp / "README.md", name, recipe, said.training, hashes)
         write_manifest(tmp, manifest)
     return read_model(folder)
 
@@ -109,14 +109,14 @@ def _check_space(before: Mapping[str, Tensor], after: Mapping[str, Tensor], base
             )
 
 
-def _tell(card: Path, name: str, recipe: Mapping[str, Any], length: str, hashes: Mapping[str, str]) -> None:
+def _tell(card: Path, name: str, recipe: Mapping[str, Any], training: str, hashes: Mapping[str, str]) -> None:
     """Bring the card up to date."""
     if not card.is_file():
         return
     noise, kind = recipe["training"]["latent_noise"], recipe["name"]
     about = (
         f"What turns latents into pixels learnt on after the painter (run `{kind}`), from latents with noise "
-        f"of strengths up to {noise:g}, so that a painter's errors leave no seams. {length} Painter, text "
+        f"of strengths up to {noise:g}, so that a painter's errors leave no seams. {training} Painter, text "
         "tower and encoder stayed as they were."
     )
     text = re.sub(r"\A# .*", f"# {name}", card.read_text(encoding="utf-8"))
