@@ -82,9 +82,9 @@ def test_the_cache_is_used_until_the_pack_changes(tmp_path: Path) -> None:
     assert (first.images == second.images).all()
     write_pack(pack, [picture(colour=(0, 0, 255, 255))])
     assert load().images[0, 2, 0, 0] == 255
-    os.utime(pack, ns=(1, 1))
+    os.utime(pack, ns=(1, 1))  # as a copy of the pack has it, or a checkout
     load()
-    assert len(decoded) == 3
+    assert len(decoded) == 2
 
 
 def test_two_processes_may_write_the_cache_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,9 +43,23 @@ def test_it_paints_one_picture_without_augmentation_or_attention(model: Any) -> 
     painted = model(torch.randn(2, 4), told(2))
     assert [tuple(image.shape) for image in painted.images] == [(2, 4, 16, 16)]
     assert model.sizes == (16,)
-    assert painted.images[0].abs().max() <= 1
     assert painted.mean is None
     assert painted.attention == ()
+
+
+def test_a_bound_painter_stays_within_a_pictures_range_and_a_free_one_may_leave_it() -> None:
+    # A push that would leave a tanh without slope for good: a free painter still feels which way is back.
+    slopes = {}
+    for bounded in (True, False):
+        painter: Any = stirred(DFGANGenerator(dataclasses.replace(CONFIG, bounded=bounded)))
+        with torch.no_grad():
+            painter.head[1].bias.fill_(-100.0)
+        image = painter(torch.randn(2, 4), told(2)).images[0]
+        assert (image.abs().max() <= 1) == bounded
+        image.sum().backward()
+        slopes[bounded] = float(painter.head[1].bias.grad.abs().sum())
+    assert slopes[True] == 0
+    assert slopes[False] > 0
 
 
 def test_a_new_painter_does_not_read_the_sentence_yet() -> None:

@@ -71,7 +71,7 @@ class GlyphSet:
             path: a Parquet file, or a folder of Parquet files.
             size: side in pixels to which each picture is resized (the whole picture, kept square).
             cache: a folder in which the resized pack is kept for the next time; it is made if missing. A copy
-                is used only while the pack's file names, sizes and times are the same.
+                is used only while the pack's file names and contents are the same.
             progress: called now and then with (done, total).
 
         Returns:
@@ -116,8 +116,11 @@ def _pack_files(path: Path) -> list[Path]:
 
 
 def _key(files: list[Path], size: int) -> str:
-    stats = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files]
-    text = json.dumps([_CACHE_VERSION, size, stats])
+    contents = []
+    for path in files:
+        with path.open("rb") as file:
+            contents.append((path.name, hashlib.file_digest(file, "sha256").hexdigest()))
+    text = json.dumps([_CACHE_VERSION, size, contents])
     return f"{size}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 

@@ -3,7 +3,7 @@
 Source  Tao et al. 2022, DF-GAN (arXiv:2008.05865), and the authors' code of June 2022, whose weights give
         the scores of its page. Differs: what acts on each place alone (fusion, the 1x1 of the short way) is
         done before the side doubles, which gives the same numbers for a quarter of the work; `fusion_width`
-        may make the fusing layers smaller; 4 channels are premultiplied RGBA.
+        may make the fusing layers smaller; 4 channels are premultiplied RGBA; the tanh may be left out.
 Letters B batch, C channels, S side, D text width, N noise numbers, K condition numbers.
 Units   pictures in [-1, 1].
 """
@@ -41,6 +41,9 @@ class DFGANConfig:
     """Hidden numbers where the sentence is turned into scales and shifts; 0 is as many as channels."""
     discriminator_width: int = 32
     """Channels of the discriminator's first map."""
+    bounded: bool = True
+    """Whether pictures end in a tanh. Else they are cut to [-1, 1] when painted: transparent and white places
+    lie where a tanh has no slope, and a generator that is pushed there early never comes back (measured)."""
     fidelity: str = "code"
     """What is fused in: the sentence alone ("paper"), or noise and sentence ("code")."""
 
@@ -138,7 +141,9 @@ class DFGANGenerator(nn.Module):
             UpBlock(coarse, fine, numbers, config.fusion_width) for coarse, fine in pairwise(channels)
         )
         self.head = nn.Sequential(
-            nn.LeakyReLU(LEAK), nn.Conv2d(channels[-1], config.image_channels, 3, padding=1), nn.Tanh()
+            nn.LeakyReLU(LEAK),
+            nn.Conv2d(channels[-1], config.image_channels, 3, padding=1),
+            nn.Tanh() if config.bounded else nn.Identity(),
         )
 
     def forward(self, noise: Tensor, cond: Conditioning) -> Painted:
@@ -149,7 +154,7 @@ class DFGANGenerator(nn.Module):
             cond: whose sentence (B, D) is read; words are not.
 
         Returns:
-            One picture (B, C, side, side).
+            One picture (B, C, side, side); without `bounded` it may leave [-1, 1].
         """
         assert cond.sentence is not None, "DF-GAN reads the sentence"
         given_BK = cond.sentence

@@ -8,7 +8,7 @@ from typing import Any
 
 from pictura.core.errors import ConfigError, did_you_mean
 
-_SMALL = {"noise_width": 64, "fusion_width": 32}
+_SMALL = {"noise_width": 64, "fusion_width": 32, "bounded": False}
 
 PRESETS: dict[str, dict[str, Any]] = {
     "micro": {  # 0.01 M + 0.01 M, 0.001 GFLOP: tests, toy runs of seconds
@@ -18,6 +18,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "noise_width": 4,
         "fusion_width": 8,
         "discriminator_width": 4,
+        "bounded": False,
     },
     # 0.99 M + 0.90 M, 0.22 GFLOP, 230 and 89/s
     "small": {**_SMALL, "side": 64, "width": 16, "discriminator_width": 16},
