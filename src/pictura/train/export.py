@@ -12,11 +12,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from pictura.core.errors import ConfigError, ModelError, TrainingError
+from pictura.core.errors import ConfigError, TrainingError
 from pictura.core.types import Conditioning
 from pictura.encode.autoencoder import Autoencoder, AutoencoderConfig
 from pictura.encode.text_encoder import TextEncoder, TextEncoderConfig
@@ -29,12 +28,10 @@ from pictura.store.models import ModelInfo, Sampling, read_model
 from pictura.store.weights import read_weights
 from pictura.train import checkpoint
 from pictura.train.export_painter import export_painter
-from pictura.train.export_part import Provenance
-from pictura.train.graphs import make_graphs
+from pictura.train.export_part import Provenance, completed
+from pictura.train.graphs import check_same, make_graphs
 from pictura.train.recipe import from_table
 
-TOLERANCE = 1e-4
-"""Largest difference between torch and ONNX, relative to the largest number where that is above 1."""
 OTHERS = {
     "clip": "pictura.train.export_clip:export_clip",
     "judge": "pictura.train.export_judge:export_judge",
@@ -169,8 +166,6 @@ def export_checkpoint(
     if config.get("autoencoder"):
         autoencoder = Autoencoder(from_table(AutoencoderConfig, config["autoencoder"], "autoencoder"))
     FlowParts(network, text_encoder, autoencoder or PixelSpace()).load_state_dict(tensors)
-    given = provenance or Provenance()
-    trained = f"{saved.step} steps in {saved.seconds / 3600:.1f} hours; the weights are its {weights!r}."
     return export_model(
         folder,
         name=name,
@@ -181,12 +176,7 @@ def export_checkpoint(
         words=saved.words,
         grids=[(h, w) for h, w in config["grids"]],
         sampling=from_table(Sampling, {**config["sampling"], **(sampling or {})}, "sampling"),
-        provenance=dataclasses.replace(
-            given,
-            data=tuple(dict.fromkeys([*given.data, *config.get("data", ())])),
-            recipe=config["recipe"],
-            training=f"{trained} {given.training}".strip(),
-        ),
+        provenance=completed(provenance, saved, weights),
         prompts=config["recipe"].get("log", {}).get("prompts", ()),
     )
 
@@ -215,7 +205,7 @@ def verify_export(folder: Path, *, student: bool = False) -> None:
         student: take the weights of its student.
 
     Raises:
-        ModelError: a number differs by more than `TOLERANCE`.
+        ModelError: a number differs too much, see `check_same`.
     """
     model = read_model(folder)
     model.verify()
@@ -243,10 +233,4 @@ def verify_export(folder: Path, *, student: bool = False) -> None:
         for graph, (inputs, expected) in calls.items():
             session = open_graph(model, graph, weights, num_threads=1)
             (got,) = session.run(None, {key: value.numpy() for key, value in inputs.items()})
-            allowed = TOLERANCE * max(1.0, float(expected.abs().max()))
-            difference = float(np.abs(got - expected.numpy()).max())
-            if not difference <= allowed:
-                raise ModelError(
-                    f"{graph}.onnx differs from torch by {difference:.1e} at {rows}x{cols}; "
-                    f"at most {allowed:.1e} is allowed."
-                )
+            check_same(got, expected.numpy(), f"{graph}.onnx differs from torch at {rows}x{cols}")

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from pictura.core.errors import ModelError
 from pictura.encode.clip.config import SIZE, ClipConfig
 from pictura.encode.clip.load import ClipModel
 from pictura.encode.clip.model import Clip
@@ -16,12 +15,10 @@ from pictura.encode.tokenizer import Tokenizer
 from pictura.runtime.onnx_clip import OnnxClip
 from pictura.store.models import ModelInfo
 from pictura.train.export_part import Provenance, completed, export_part, trained
-from pictura.train.graphs import Graph, Tracing, trace, with_distinct_weights
+from pictura.train.graphs import Graph, Tracing, check_same, trace, with_distinct_weights
 from pictura.train.recipe import from_table
 from pictura.train.start import part
 
-TOLERANCE = 1e-4
-"""Largest difference between torch and ONNX; the vectors are of length 1."""
 ABOUT = (
     "Two towers that give a picture of 64 pixels on light grey and an English caption a vector each, of "
     "length 1 and {dim} numbers; their cosine says how well the two agree. It learnt from emoji, icons and "
@@ -113,7 +110,7 @@ def verify_clip(folder: Path) -> None:
     """Compare ONNX Runtime with torch on a CLIP's folder: one picture and several, short text and long.
 
     Raises:
-        ModelError: a number differs by more than `TOLERANCE`.
+        ModelError: a number differs too much, see `check_same`.
     """
     with_torch, without = ClipModel.load(folder), OnnxClip(folder)
     images = np.random.default_rng(0).random((3, 3, SIZE, SIZE), dtype=np.float32)
@@ -127,9 +124,4 @@ def verify_clip(folder: Path) -> None:
         "text_encoder": (with_torch.embed_text(captions), without.embed_text(captions)),
     }
     for graph, (expected, got) in pairs.items():
-        difference = float(np.abs(got - expected).max())
-        if not difference <= TOLERANCE:
-            raise ModelError(
-                f"{graph} of {folder} differs from torch by {difference:.1e} on ONNX Runtime; "
-                f"at most {TOLERANCE:.0e} is allowed."
-            )
+        check_same(got, expected, f"{graph} of {folder} differs from torch")

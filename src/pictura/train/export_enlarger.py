@@ -87,7 +87,7 @@ def verify_enlarger(folder: Path) -> None:
     """Compare ONNX Runtime with torch on an enlarger's folder, at two shapes.
 
     Raises:
-        ModelError: a number differs by more than `graphs.TOLERANCE`, or a file is damaged.
+        ModelError: a number differs too much, see `check_same`, or a file is damaged.
     """
     model = read_model(folder)
     if model.family != NAME:
