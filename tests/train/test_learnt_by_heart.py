@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pictura.train.gan import GanTask
 from pictura.train.loop import Run
-from tests.train.gan_kit import gan_recipe, make_matcher
+from tests.train.gan_kit import FAMILIES, gan_recipe, make_matcher
 from tests.train.kit import run
 
 EIGHT = {
@@ -60,14 +60,11 @@ def distances(made: Run) -> Tensor:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["stackgan", "attngan"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_eight_pairs_are_reproduced(root: Path, family: str) -> None:
-    wide: dict[str, float] = {
-        "width": 16,
-        "discriminator_width": 16,
-        "condition_width": 16,
-        "image_channels": 3,
-    }
+    wide: dict[str, float] = {"width": 16, "discriminator_width": 16, "image_channels": 3}
+    if family != "dfgan":  # which reads the sentence as it is
+        wide["condition_width"] = 16
     if family == "stackgan":
         wide["sentence_scale"] = 10.0  # else sentences of rms 0.25 drown in the condition's noise for long
     made = run(
@@ -76,13 +73,15 @@ def test_eight_pairs_are_reproduced(root: Path, family: str) -> None:
             name=f"eight-{family}",
             model={"gan": wide},
             training={
-                "num_steps": 600,
+                "num_steps": 1500 if family == "dfgan" else 600,
                 "batch_size": 16,
                 "learning_rate": 4e-4,
                 "ema_long": 0.98,
                 "decay_fraction": 0.3,
             },
-            adversarial={"discriminator_learning_rate": 4e-4, "kl_weight": 0.0},
+            # The penalty bounds how much a verdict may change from sentence to sentence, and these of 16
+            # numbers lie close together.
+            adversarial={"discriminator_learning_rate": 4e-4, "kl_weight": 0.0, "penalty_weight": 0.0},
         ),
         root,
     )
@@ -90,4 +89,4 @@ def test_eight_pairs_are_reproduced(root: Path, family: str) -> None:
     made.train()
     error_NN = distances(made)
     assert error_NN.argmin(dim=1).tolist() == list(range(8))
-    assert error_NN.diagonal().mean() < 0.06  # 0.03 of both when this was written
+    assert error_NN.diagonal().mean() < 0.08  # 0.03, of dfgan 0.056, when this was written
