@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from benchmarks.report import machine, table
 from pictura.core.images import on_background
-from pictura.data.contrast import ASPECTS, Contrast
 from pictura.data.glyphs import GlyphSet
-from pictura.data.holdouts import Holdouts
-from pictura.data.scenes import Scene, SceneMix, SceneSource
-from pictura.data.world import World
+from pictura.data.scenes.contrast import ASPECTS, Contrast
+from pictura.data.scenes.source import Scene, SceneMix, SceneSource
+from pictura.data.vocabulary.holdouts import Holdouts
+from pictura.data.vocabulary.world import World
 from pictura.encode.clip.load import ClipModel
 from pictura.evaluate.metrics.retrieval import local_clip_score, r_precision_hits, shuffled
 

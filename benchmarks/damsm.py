@@ -19,8 +19,8 @@ from benchmarks.clip import KINDS, SEED, draw, measure, pictures_per_second
 from benchmarks.report import machine, table
 from pictura.core.images import on_background
 from pictura.core.types import Conditioning
-from pictura.data.contrast import ASPECTS
-from pictura.data.scenes import Scene
+from pictura.data.scenes.contrast import ASPECTS
+from pictura.data.scenes.source import Scene
 from pictura.encode.damsm.losses import MatchSettings, word_scores
 from pictura.encode.damsm.model import Damsm, Look
 from pictura.encode.damsm.painter import make_parts

@@ -26,9 +26,9 @@ from benchmarks.report import machine, table, write_section
 from pictura.actions.enlarging import enlarge
 from pictura.core import images
 from pictura.data.glyphs import GlyphSet
-from pictura.data.holdouts import Holdouts
-from pictura.data.scenes import SceneMix, SceneSource
-from pictura.data.world import World
+from pictura.data.scenes.source import SceneMix, SceneSource
+from pictura.data.vocabulary.holdouts import Holdouts
+from pictura.data.vocabulary.world import World
 from pictura.encode.enlarger import FACTOR
 from pictura.evaluate.feature_nets import random_net
 from pictura.evaluate.metrics.frechet import frechet_distance

@@ -22,9 +22,9 @@ import torch
 
 from pictura.core.types import Claim, Demand
 from pictura.data.glyphs import GlyphSet
-from pictura.data.holdouts import Holdouts
-from pictura.data.renders import Renders
-from pictura.data.world import World
+from pictura.data.scenes.renders import Renders
+from pictura.data.vocabulary.holdouts import Holdouts
+from pictura.data.vocabulary.world import World
 from pictura.encode.judges.judge import Calibration, DetectorJudge, InquirerJudge, Judge
 from pictura.evaluate import glyphbench
 from pictura.evaluate.judges import FOLDERS, read_judge

@@ -20,9 +20,9 @@ import numpy as np
 import torch
 
 from pictura.data.glyphs import GlyphSet
-from pictura.data.holdouts import Holdouts
-from pictura.data.scenes import SceneMix, SceneSource
-from pictura.data.world import World
+from pictura.data.scenes.source import SceneMix, SceneSource
+from pictura.data.vocabulary.holdouts import Holdouts
+from pictura.data.vocabulary.world import World
 
 KINDS = tuple(SceneMix.__slots__)
 BATCH = 64

@@ -2,11 +2,11 @@
 
     python -m benchmarks.synonyms [--model flow] [--limit 160] [--list] [--write]
 
-A held-out word (`data/synonyms.py`: a third of the list, by a hash) of which the model does not know every
-part is painted as "a spaniel", and judge B says whether the picture shows the thing, "dog". Beside it the
-same word read by the lexicon, and, as the ceiling, the own phrase of the thing. The list was written by hand
-before the lexicon was made, and words that recipes/lexicon.toml names are left out. `--list` prints what is
-read as what and paints nothing.
+A held-out word (`data/vocabulary/synonyms.py`: a third of the list, by a hash) of which the model does not
+know every part is painted as "a spaniel", and judge B says whether the picture shows the thing, "dog".
+Beside it the same word read by the lexicon, and, as the ceiling, the own phrase of the thing. The list was
+written by hand before the lexicon was made, and words that recipes/lexicon.toml names are left out.
+`--list` prints what is read as what and paints nothing.
 """
 
 import argparse
@@ -22,9 +22,9 @@ from benchmarks.report import machine, table, write_section
 from pictura import load
 from pictura.core import images
 from pictura.core.types import Claim, Demand
-from pictura.data.captions import with_article
-from pictura.data.synonyms import Synonyms
-from pictura.data.world import World
+from pictura.data.vocabulary.captions import with_article
+from pictura.data.vocabulary.synonyms import Synonyms
+from pictura.data.vocabulary.world import World
 from pictura.encode.lexicon import read_as, reread
 from pictura.encode.tokenizer import split_words
 from pictura.evaluate.benchmark import Prompt

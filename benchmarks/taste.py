@@ -69,9 +69,9 @@ def paint(home: Path) -> dict[str, Any]:
     from sqlalchemy import update
 
     from pictura.api.access.accounts import local_user
-    from pictura.data.claims import ClaimSource
-    from pictura.data.holdouts import Holdouts
-    from pictura.data.world import World
+    from pictura.data.vocabulary.claims import ClaimSource
+    from pictura.data.vocabulary.holdouts import Holdouts
+    from pictura.data.vocabulary.world import World
     from pictura.engine.models import WarmModels
     from pictura.jobs.queue import Queue
     from pictura.jobs.values import JobRequest
@@ -239,9 +239,9 @@ def prove(out: Path, model: str) -> dict[str, Any]:
 
 
 def held_out_prompts() -> list[str]:
-    from pictura.data.claims import ClaimSource
-    from pictura.data.holdouts import Holdouts
-    from pictura.data.world import World
+    from pictura.data.vocabulary.claims import ClaimSource
+    from pictura.data.vocabulary.holdouts import Holdouts
+    from pictura.data.vocabulary.world import World
     from pictura.learn.prompts import SHARE, place
 
     source = ClaimSource(World.load(), Holdouts.load(), seed=2026)

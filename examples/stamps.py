@@ -15,8 +15,8 @@ from PIL import Image, ImageDraw
 
 from pictura.core.images import on_background, to_pil
 from pictura.data.glyphs import GlyphSet
-from pictura.data.holdouts import Holdouts
-from pictura.data.world import World
+from pictura.data.vocabulary.holdouts import Holdouts
+from pictura.data.vocabulary.world import World
 
 HELD_OUT = (
     *("fox", "panda", "owl", "fish", "apple", "pizza", "car", "sailboat"),

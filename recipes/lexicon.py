@@ -320,7 +320,9 @@ def main() -> None:
     parser.add_argument("wordnet", type=Path, help="folder with data.noun, index.noun and cntlist.rev")
     options = parser.parse_args()
     choices = tomllib.loads((ROOT / "recipes" / "lexicon.toml").read_text(encoding="utf-8"))
-    world = json.loads((ROOT / "src" / "pictura" / "data" / "world-1.json").read_text(encoding="utf-8"))
+    world = json.loads(
+        (ROOT / "src" / "pictura" / "data" / "vocabulary" / "world-1.json").read_text(encoding="utf-8")
+    )
     builder = Builder(Nouns(options.wordnet), choices, world["things"])
     builder.choose()
     builder.add_words()

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from examples.stamps import HELD_OUT, main
-from pictura.data.holdouts import Holdouts
+from pictura.data.vocabulary.holdouts import Holdouts
 from tests.conftest import ROOT
 
 

@@ -27,9 +27,9 @@ from torch import Tensor
 from benchmarks.report import machine, table, write_section
 from pictura.core.images import on_background
 from pictura.core.types import Prompt
-from pictura.data.claims import ClaimSource
-from pictura.data.holdouts import Holdouts
-from pictura.data.world import World
+from pictura.data.vocabulary.claims import ClaimSource
+from pictura.data.vocabulary.holdouts import Holdouts
+from pictura.data.vocabulary.world import World
 from pictura.evaluate.metrics.bootstrap import mean_interval
 from pictura.reward.registry import make_reward
 from pictura.train import checkpoint

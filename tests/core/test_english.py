@@ -1,7 +1,7 @@
 import pytest
 
 from pictura.core.english import plural, singulars
-from pictura.data.world import World
+from pictura.data.vocabulary.world import World
 
 
 @pytest.mark.parametrize(

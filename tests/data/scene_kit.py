@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pictura.data.glyphs import GlyphSet
-from pictura.data.holdouts import Holdouts
-from pictura.data.world import Thing, World
+from pictura.data.vocabulary.holdouts import Holdouts
+from pictura.data.vocabulary.world import Thing, World
 
 STYLES = ("noto", "twemoji", "pixel art")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pictura.core.errors import ConfigError
-from pictura.data.scenes import SceneSource
+from pictura.data.scenes.source import SceneSource
 from pictura.data.shapes import ShapedScenes, shapes_near
 from tests.data.scene_kit import open_holdouts, tiny_pack, tiny_world
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pictura.data.synonyms import Synonyms
+from pictura.data.vocabulary.synonyms import Synonyms
 from pictura.encode.lexicon import Lexicon, ReadAs, read_as, reread
 
 TINY = """never;thing

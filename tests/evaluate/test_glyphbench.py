@@ -9,9 +9,9 @@ import pytest
 
 from pictura.core.errors import DataError
 from pictura.core.types import Claim, Demand
-from pictura.data.holdouts import Holdouts
-from pictura.data.reading import Reader
-from pictura.data.world import World
+from pictura.data.vocabulary.holdouts import Holdouts
+from pictura.data.vocabulary.reading import Reader
+from pictura.data.vocabulary.world import World
 from pictura.evaluate import glyphbench
 from pictura.evaluate.glyphbench import NUM_PROMPTS, TASKS, load_glyphbench, make, things_of_tasks
 from pictura.evaluate.judging import Examination, falsify

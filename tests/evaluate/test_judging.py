@@ -3,7 +3,7 @@
 import numpy as np
 
 from pictura.core.types import Claim, Demand
-from pictura.data.renders import Renders
+from pictura.data.scenes.renders import Renders
 from pictura.evaluate.judging import Questions, examine, set_questions
 from tests.data.scene_kit import open_holdouts, tiny_pack, tiny_world
 from tests.evaluate.eval_kit import ColourJudge

@@ -12,7 +12,7 @@ from PIL import Image
 from pictura.core.errors import DataError
 from pictura.core.types import Claim, Demand
 from pictura.data.glyphs import GlyphSet
-from pictura.data.holdouts import Holdouts
+from pictura.data.vocabulary.holdouts import Holdouts
 from pictura.evaluate.benchmark import Benchmark, Prompt
 from pictura.evaluate.reference import load_reference, shrunk
 

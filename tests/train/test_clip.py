@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from pictura.cli.app import app
 from pictura.core.errors import ConfigError
 from pictura.core.types import Batch
-from pictura.data.contrast import Contrast, holds
-from pictura.data.scenes import SceneSource
+from pictura.data.scenes.contrast import Contrast, holds
+from pictura.data.scenes.source import SceneSource
 from pictura.encode.clip.load import ClipModel
 from pictura.runtime.onnx_clip import OnnxClip
 from pictura.train.clip import ClipTask, rivals

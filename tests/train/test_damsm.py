@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from pictura.core.errors import ConfigError, DataError
 from pictura.core.images import on_background
 from pictura.core.types import Batch
-from pictura.data.contrast import holds
-from pictura.data.scenes import SceneSource
+from pictura.data.scenes.contrast import holds
+from pictura.data.scenes.source import SceneSource
 from pictura.encode.damsm.inception import Inception
 from pictura.evaluate.damsm import circular_r_precision, embed
 from pictura.train.damsm import DamsmTask, damsm_of

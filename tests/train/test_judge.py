@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from pictura.core.types import Batch
-from pictura.data.scenes import SceneMix, SceneSource
+from pictura.data.scenes.source import SceneMix, SceneSource
 from pictura.encode.judges.detector import Detections, Detector, DetectorConfig, peaks
 from pictura.encode.judges.inquirer import Answers, Inquirer, InquirerConfig
 from pictura.train.judge import (

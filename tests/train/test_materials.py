@@ -9,8 +9,8 @@ import torch
 
 from pictura.core.errors import ConfigError
 from pictura.data.glyphs import GlyphSet
-from pictura.data.scenes import Scene, SceneSource
-from pictura.data.world import World
+from pictura.data.scenes.source import Scene, SceneSource
+from pictura.data.vocabulary.world import World
 from pictura.train.checkpoint import find_latest, load
 from pictura.train.materials import CAPTION_BATCHES, Captions, load_materials
 from tests.data.scene_kit import open_holdouts, tiny_pack, tiny_world

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pictura.core.images import from_uint8, on_background
-from pictura.data.colours import BACKGROUNDS, COLOURS
 from pictura.data.resize import to_square
-from pictura.data.world import Thing, World
+from pictura.data.vocabulary.colours import BACKGROUNDS, COLOURS
+from pictura.data.vocabulary.world import Thing, World
 from pictura.runtime.onnx_clip import OnnxClip
 from pictura.runtime.rerank import GUIDE
 from pictura.store.models import resolve

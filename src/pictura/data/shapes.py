@@ -11,8 +11,8 @@ import numpy as np
 
 from pictura.core.errors import ConfigError
 from pictura.core.types import Batch
-from pictura.data.arrange import Size
-from pictura.data.scenes import SceneSource
+from pictura.data.scenes.arrange import Size
+from pictura.data.scenes.source import SceneSource
 
 EIGHTHS = ((7, 9), (7, 10), (6, 11), (6, 12))
 """4:3, 3:2, 16:9 and 2:1, each within 5 %, in eighths of the square's side: 63 to 72 parts instead of 64."""

@@ -18,9 +18,9 @@ import numpy as np
 
 from pictura.core.errors import DataError
 from pictura.core.types import Claim, Demand
-from pictura.data import captions
-from pictura.data.holdouts import Holdouts
-from pictura.data.world import World
+from pictura.data.vocabulary import captions
+from pictura.data.vocabulary.holdouts import Holdouts
+from pictura.data.vocabulary.world import World
 
 TASKS = ("single", "two", "count", "colour", "position", "binding")
 NUM_PROMPTS = dict(zip(TASKS, (80, 99, 80, 94, 100, 100), strict=True))

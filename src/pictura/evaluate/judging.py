@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from pictura.core.images import on_background
 from pictura.core.types import Claim
-from pictura.data.colours import COLOURS
-from pictura.data.renders import Renders
+from pictura.data.scenes.renders import Renders
+from pictura.data.vocabulary.colours import COLOURS
 from pictura.encode.judges.judge import Judge
 
 _OPPOSITE = {"left of": "right of", "right of": "left of", "above": "below", "below": "above"}

@@ -22,11 +22,11 @@ import pictura.data
 from pictura.core.errors import DataError
 from pictura.core.images import from_uint8, on_background
 from pictura.data.glyphs import GlyphSet
-from pictura.data.holdouts import Holdouts, Split
-from pictura.data.renders import Renders
 from pictura.data.resize import to_square
+from pictura.data.scenes.renders import Renders
 from pictura.data.sources import open_source
-from pictura.data.world import World
+from pictura.data.vocabulary.holdouts import Holdouts, Split
+from pictura.data.vocabulary.world import World
 from pictura.evaluate.benchmark import Benchmark, Prompt
 from pictura.evaluate.pictures import blur, low_resolution
 from pictura.evaluate.scorers import SIZE, Floats, Pictures
@@ -148,7 +148,7 @@ def _key(path: Path, benchmark: Benchmark, per_prompt: int) -> str:
     """Of the pack, what is asked of it, and the code that paints it."""
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     facts = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()]
-    code = b"".join(f.read_bytes() for f in sorted(Path(pictura.data.__file__).parent.glob("*.py")))
+    code = b"".join(f.read_bytes() for f in sorted(Path(pictura.data.__file__).parent.rglob("*.py")))
     return hashlib.sha256(f"{facts} {benchmark.hash} {per_prompt}".encode() + code).hexdigest()[:12]
 
 

@@ -16,9 +16,9 @@ import numpy as np
 from pictura.core.errors import ConfigError, DataError
 from pictura.core.tables import from_table
 from pictura.core.types import Prompt
-from pictura.data.claims import ClaimMix, ClaimSource
-from pictura.data.holdouts import Holdouts
-from pictura.data.world import World
+from pictura.data.vocabulary.claims import ClaimMix, ClaimSource
+from pictura.data.vocabulary.holdouts import Holdouts
+from pictura.data.vocabulary.world import World
 from pictura.learn.recipe import PromptSettings
 
 SHARE = 0.1

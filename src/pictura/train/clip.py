@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from pictura.core.errors import ConfigError
 from pictura.core.images import on_background
 from pictura.core.types import Batch, BatchSource
-from pictura.data.contrast import Contrast, holds, key_of
-from pictura.data.scenes import Scene
-from pictura.data.world import World
+from pictura.data.scenes.contrast import Contrast, holds, key_of
+from pictura.data.scenes.source import Scene
+from pictura.data.vocabulary.world import World
 from pictura.encode.clip.config import SIZE, ClipConfig, get_preset
 from pictura.encode.clip.model import Clip, contrastive_loss
 from pictura.encode.tokenizer import Tokenizer

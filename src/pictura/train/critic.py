@@ -18,7 +18,7 @@ from torch import Tensor
 from pictura.core.errors import ConfigError, TrainingError
 from pictura.core.images import on_background
 from pictura.core.types import Batch, Prompt
-from pictura.data.claims import claim_of
+from pictura.data.vocabulary.claims import claim_of
 from pictura.reward.registry import make_reward
 from pictura.reward.types import Reward, Scores
 from pictura.train.distributed import Process, gathered

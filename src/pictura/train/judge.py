@@ -21,9 +21,9 @@ from torch.nn import functional as F
 from pictura.core.errors import ConfigError
 from pictura.core.images import on_background
 from pictura.core.types import Batch, BatchSource
-from pictura.data.colours import COLOURS
-from pictura.data.scenes import Scene, SceneSource
-from pictura.data.world import World
+from pictura.data.scenes.source import Scene, SceneSource
+from pictura.data.vocabulary.colours import COLOURS
+from pictura.data.vocabulary.world import World
 from pictura.encode.autoencoder import Autoencoder, AutoencoderConfig
 from pictura.encode.judges.detector import Detections, Detector, DetectorConfig
 from pictura.encode.judges.inquirer import Answers, Inquirer, InquirerConfig

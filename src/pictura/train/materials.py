@@ -13,10 +13,10 @@ from pictura.core.errors import ConfigError, DataError
 from pictura.core.types import BatchSource
 from pictura.data.batches import CaptionedBatches, load_captioned
 from pictura.data.glyphs import GlyphSet
-from pictura.data.holdouts import Holdouts, Split
-from pictura.data.scenes import SceneMix, SceneSource
+from pictura.data.scenes.source import SceneMix, SceneSource
 from pictura.data.shapes import ShapedScenes
-from pictura.data.world import World
+from pictura.data.vocabulary.holdouts import Holdouts, Split
+from pictura.data.vocabulary.world import World
 from pictura.encode.tokenizer import Tokenizer, split_words
 from pictura.train.recipe import Recipe, from_table
 

@@ -16,8 +16,8 @@ from importlib.resources import files
 
 from pictura.core.english import plural
 from pictura.core.errors import DataError
-from pictura.data.dice import Dice
-from pictura.data.world import Thing
+from pictura.data.scenes.dice import Dice
+from pictura.data.vocabulary.world import Thing
 
 _HELD_OUT_OF = 3
 
@@ -39,7 +39,7 @@ class Synonyms:
         Raises:
             DataError: there is no such version.
         """
-        resource = files("pictura.data") / f"synonyms-{version}.json"
+        resource = files("pictura.data.vocabulary") / f"synonyms-{version}.json"
         if not resource.is_file():
             raise DataError(f"There is no list of synonyms of version {version}; this Pictura has version 1.")
         content = json.loads(resource.read_text(encoding="utf-8"))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pictura.data.dice import Dice
+from pictura.data.scenes.dice import Dice
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom."""

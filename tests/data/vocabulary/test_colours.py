@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from pictura.data.colours import BACKGROUNDS, COLOURS, mean_colour, middle_luminance, recolour
+from pictura.data.vocabulary.colours import BACKGROUNDS, COLOURS, mean_colour, middle_luminance, recolour
 
 WORDS = tuple(COLOURS)
 VALUES = np.asarray(tuple(COLOURS.values()), dtype=np.float32)

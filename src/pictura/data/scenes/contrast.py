@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from pictura.core.english import article
-from pictura.data.captions import NUMBERS, RELATIONS
-from pictura.data.colours import BACKGROUNDS, COLOURS
-from pictura.data.scenes import Scene
-from pictura.data.world import Thing, World
+from pictura.data.scenes.source import Scene
+from pictura.data.vocabulary.captions import NUMBERS, RELATIONS
+from pictura.data.vocabulary.colours import BACKGROUNDS, COLOURS
+from pictura.data.vocabulary.world import Thing, World
 
 Aspect = str
 """What a caption can be wrong in, a key of `ASPECTS`."""

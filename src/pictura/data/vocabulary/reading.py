@@ -7,9 +7,9 @@ synonyms and pack names, and skips every other word.
 import re
 from dataclasses import dataclass
 
-from pictura.data.captions import NUMBERS
-from pictura.data.colours import COLOURS, SPELLINGS
-from pictura.data.world import Thing, World
+from pictura.data.vocabulary.captions import NUMBERS
+from pictura.data.vocabulary.colours import COLOURS, SPELLINGS
+from pictura.data.vocabulary.world import Thing, World
 
 _WORD = re.compile(r"[a-z0-9]+(?:['-][a-z0-9]+)*")
 _SIDES = {

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from pictura.core.english import article
-from pictura.data.dice import Dice
-from pictura.data.world import Thing
+from pictura.data.scenes.dice import Dice
+from pictura.data.vocabulary.world import Thing
 
 NUMBERS: tuple[str, ...] = ("no", "one", "two", "three", "four")
 

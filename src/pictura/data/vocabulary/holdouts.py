@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from pictura.core.errors import DataError
-from pictura.data.colours import COLOURS
-from pictura.data.reading import Reading
-from pictura.data.world import Thing, World
+from pictura.data.vocabulary.colours import COLOURS
+from pictura.data.vocabulary.reading import Reading
+from pictura.data.vocabulary.world import Thing, World
 
 if TYPE_CHECKING:
-    from pictura.data.scenes import Scene
+    from pictura.data.scenes.source import Scene
 
 Split = Literal["train", "validation", "test"]
 Half = Literal["A", "B"]
@@ -62,7 +62,7 @@ class Holdouts:
         Raises:
             DataError: there is no such version.
         """
-        resource = files("pictura.data") / f"holdouts-{version}.json"
+        resource = files("pictura.data.vocabulary") / f"holdouts-{version}.json"
         if not resource.is_file():
             raise DataError(f"There are no hold-outs of version {version}; this Pictura has version 1.")
         return cls.from_json(json.loads(resource.read_text(encoding="utf-8")))

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from pictura.core.errors import DataError
-from pictura.data.arrange import Place
-from pictura.data.captions import RELATIONS, noun, placed, plural, styled
-from pictura.data.colours import COLOURS
-from pictura.data.dice import Dice
-from pictura.data.holdouts import TASKS, Holdouts, bound, make, relative
-from pictura.data.reading import Reader
-from pictura.data.scenes import Scene, SceneObject
-from pictura.data.world import World
+from pictura.data.scenes.arrange import Place
+from pictura.data.scenes.dice import Dice
+from pictura.data.scenes.source import Scene, SceneObject
+from pictura.data.vocabulary.captions import RELATIONS, noun, placed, plural, styled
+from pictura.data.vocabulary.colours import COLOURS
+from pictura.data.vocabulary.holdouts import TASKS, Holdouts, bound, make, relative
+from pictura.data.vocabulary.reading import Reader
+from pictura.data.vocabulary.world import World
 from tests.data.scene_kit import real_words
 
 WORLD, HOLDOUTS = World.load(), Holdouts.load()
@@ -37,7 +37,7 @@ def matches(caption: str) -> list[str]:
 
 def test_the_file_is_what_the_rule_gives(shared_data: Path) -> None:
     ids = real_words(shared_data).ids
-    packaged = json.loads((files("pictura.data") / "holdouts-1.json").read_text())
+    packaged = json.loads((files("pictura.data.vocabulary") / "holdouts-1.json").read_text())
     assert make(WORLD, ids).to_json() == packaged
     assert HOLDOUTS.checksum(reversed(ids)) == HOLDOUTS.pack_checksum
 

@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from pictura.core.errors import DataError
 from pictura.core.types import Claim, Demand
-from pictura.data import arrange
-from pictura.data.arrange import Place
-from pictura.data.captions import RELATIONS
-from pictura.data.colours import COLOURS, middle_luminance
-from pictura.data.compose import Composer, Part, Plan
-from pictura.data.dice import Dice
 from pictura.data.glyphs import GlyphSet
-from pictura.data.holdouts import Holdouts, Split
-from pictura.data.stock import Stock
-from pictura.data.world import World
+from pictura.data.scenes import arrange
+from pictura.data.scenes.arrange import Place
+from pictura.data.scenes.compose import Composer, Part, Plan
+from pictura.data.scenes.dice import Dice
+from pictura.data.scenes.stock import Stock
+from pictura.data.vocabulary.captions import RELATIONS
+from pictura.data.vocabulary.colours import COLOURS, middle_luminance
+from pictura.data.vocabulary.holdouts import Holdouts, Split
+from pictura.data.vocabulary.world import World
 
 _SAME_STYLE = 0.8  # of two things in one picture, as in scenes
 _CHUNK = 256

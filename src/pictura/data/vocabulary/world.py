@@ -62,7 +62,7 @@ class World:
         Raises:
             DataError: there is no such version.
         """
-        resource = files("pictura.data") / f"world-{version}.json"
+        resource = files("pictura.data.vocabulary") / f"world-{version}.json"
         if not resource.is_file():
             raise DataError(f"There is no world list of version {version}; this Pictura has version 1.")
         content = json.loads(resource.read_text(encoding="utf-8"))

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from pictura.core.errors import DataError
-from pictura.data.dice import Dice
 from pictura.data.glyphs import GlyphSet
-from pictura.data.holdouts import Half, Holdouts, Split
-from pictura.data.reading import Reader
-from pictura.data.world import Thing, World
+from pictura.data.scenes.dice import Dice
+from pictura.data.vocabulary.holdouts import Half, Holdouts, Split
+from pictura.data.vocabulary.reading import Reader
+from pictura.data.vocabulary.world import Thing, World
 
 STYLE_WEIGHTS = {
     "game icon": 0.25,

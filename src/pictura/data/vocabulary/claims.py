@@ -10,12 +10,12 @@ from dataclasses import dataclass, fields
 
 from pictura.core.errors import ConfigError
 from pictura.core.types import Claim, Demand, Prompt
-from pictura.data import captions
-from pictura.data.colours import COLOURS
-from pictura.data.dice import Dice
-from pictura.data.holdouts import Holdouts, bound, relative
-from pictura.data.scenes import Scene
-from pictura.data.world import Thing, World
+from pictura.data.scenes.dice import Dice
+from pictura.data.scenes.source import Scene
+from pictura.data.vocabulary import captions
+from pictura.data.vocabulary.colours import COLOURS
+from pictura.data.vocabulary.holdouts import Holdouts, bound, relative
+from pictura.data.vocabulary.world import Thing, World
 
 _COLOUR_WORDS = tuple(COLOURS)
 _RELATIONS = tuple(captions.RELATIONS)

@@ -18,8 +18,8 @@ from array_api_compat import device as device_of
 from numpy.typing import NDArray
 
 from pictura.core.types import Array
-from pictura.data.arrange import Place
-from pictura.data.colours import RGB, recolour
+from pictura.data.scenes.arrange import Place
+from pictura.data.vocabulary.colours import RGB, recolour
 
 _CHUNK_ON_CPU = 32  # pictures at once: more fall out of the cache (measured, half the speed at 256)
 _CHUNK = 4096

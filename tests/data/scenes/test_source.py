@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from pictura.core.english import article
 from pictura.core.errors import ConfigError, DataError
-from pictura.data.arrange import Place
-from pictura.data.captions import noun, plural
-from pictura.data.colours import BACKGROUNDS, COLOURS, middle_luminance
-from pictura.data.compose import Composer, Part, Plan
 from pictura.data.glyphs import GlyphSet
-from pictura.data.holdouts import Holdouts
-from pictura.data.reading import Reader
-from pictura.data.scenes import Scene, SceneMix, SceneSource
-from pictura.data.world import Thing, World
+from pictura.data.scenes.arrange import Place
+from pictura.data.scenes.compose import Composer, Part, Plan
+from pictura.data.scenes.source import Scene, SceneMix, SceneSource
+from pictura.data.vocabulary.captions import noun, plural
+from pictura.data.vocabulary.colours import BACKGROUNDS, COLOURS, middle_luminance
+from pictura.data.vocabulary.holdouts import Holdouts
+from pictura.data.vocabulary.reading import Reader
+from pictura.data.vocabulary.world import Thing, World
 from tests.data.scene_kit import open_holdouts, real_words, tiny_pack, tiny_world
 
 NONE = dict.fromkeys(SceneMix.__slots__, 0.0)

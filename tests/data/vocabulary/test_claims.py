@@ -7,11 +7,11 @@ import pytest
 
 from pictura.core.errors import ConfigError
 from pictura.core.types import Claim, Demand
-from pictura.data.claims import ClaimMix, ClaimSource, claim_of
-from pictura.data.holdouts import TASKS, Holdouts
-from pictura.data.reading import Reader
-from pictura.data.scenes import SceneMix, SceneSource
-from pictura.data.world import World
+from pictura.data.scenes.source import SceneMix, SceneSource
+from pictura.data.vocabulary.claims import ClaimMix, ClaimSource, claim_of
+from pictura.data.vocabulary.holdouts import TASKS, Holdouts
+from pictura.data.vocabulary.reading import Reader
+from pictura.data.vocabulary.world import World
 from tests.data.scene_kit import open_holdouts, tiny_pack, tiny_world
 
 WORLD, HOLDOUTS = World.load(), Holdouts.load()

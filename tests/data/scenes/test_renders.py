@@ -5,7 +5,7 @@ import pytest
 
 from pictura.core.errors import DataError
 from pictura.core.types import Claim, Demand
-from pictura.data.renders import Renders
+from pictura.data.scenes.renders import Renders
 from tests.data.scene_kit import open_holdouts, tiny_pack, tiny_world
 
 

@@ -16,16 +16,17 @@ from array_api_compat import array_namespace
 
 from pictura.core.errors import ConfigError, DataError
 from pictura.core.types import Batch
-from pictura.data import arrange, captions
-from pictura.data.arrange import Box, Place, Size
-from pictura.data.colours import BACKGROUNDS, COLOURS, mean_colour, middle_luminance
-from pictura.data.compose import Composer, Part, Plan
-from pictura.data.dice import Dice
 from pictura.data.glyphs import GlyphSet
-from pictura.data.holdouts import Half, Holdouts, Split
-from pictura.data.stock import Stock
-from pictura.data.synonyms import Synonyms
-from pictura.data.world import Thing, World
+from pictura.data.scenes import arrange
+from pictura.data.scenes.arrange import Box, Place, Size
+from pictura.data.scenes.compose import Composer, Part, Plan
+from pictura.data.scenes.dice import Dice
+from pictura.data.scenes.stock import Stock
+from pictura.data.vocabulary import captions
+from pictura.data.vocabulary.colours import BACKGROUNDS, COLOURS, mean_colour, middle_luminance
+from pictura.data.vocabulary.holdouts import Half, Holdouts, Split
+from pictura.data.vocabulary.synonyms import Synonyms
+from pictura.data.vocabulary.world import Thing, World
 
 Kind = Literal[
     "single", "colour", "background", "colour_background", "two", "count", "position", "binding", "other"

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from pictura.core.errors import DataError
-from pictura.data.colours import COLOURS
-from pictura.data.holdouts import Holdouts
-from pictura.data.scenes import SceneMix, SceneSource
-from pictura.data.synonyms import Synonyms, is_held_out
-from pictura.data.world import World
+from pictura.data.scenes.source import SceneMix, SceneSource
+from pictura.data.vocabulary.colours import COLOURS
+from pictura.data.vocabulary.holdouts import Holdouts
+from pictura.data.vocabulary.synonyms import Synonyms, is_held_out
+from pictura.data.vocabulary.world import World
 from tests.data.scene_kit import open_holdouts, real_words, tiny_pack, tiny_world
 
 

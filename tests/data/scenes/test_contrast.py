@@ -5,10 +5,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pictura.data.arrange import Place
-from pictura.data.contrast import ASPECTS, Contrast, holds, key_of
-from pictura.data.scenes import Scene, SceneObject
-from pictura.data.world import World
+from pictura.data.scenes.arrange import Place
+from pictura.data.scenes.contrast import ASPECTS, Contrast, holds, key_of
+from pictura.data.scenes.source import Scene, SceneObject
+from pictura.data.vocabulary.world import World
 
 WORLD = World.load()
 CONTRAST = Contrast(WORLD)

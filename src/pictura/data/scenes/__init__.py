@@ -1,0 +1,1 @@
+"""Pictures composed of glyphs, with exact truth."""
