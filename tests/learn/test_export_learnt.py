@@ -119,7 +119,7 @@ def test_a_graph_that_differs_from_torch_leaves_no_folder(
         return read(model, strength=0.0)  # without what was learnt
 
     monkeypatch.setattr(FlowParts, "from_folder", changed)
-    with pytest.raises(ModelError, match=r"^network\.onnx differs from torch by"):
+    with pytest.raises(ModelError, match=r"^network\.onnx differs from torch at"):
         export_learnt(run, tmp_path / "models" / "better", name="better")
     assert list((tmp_path / "models").iterdir()) == []
 

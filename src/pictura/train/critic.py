@@ -19,6 +19,7 @@ from pictura.core.errors import ConfigError, TrainingError
 from pictura.core.images import on_background
 from pictura.core.types import Batch, Prompt
 from pictura.data.vocabulary.claims import claim_of
+from pictura.nn.one_pass import as_pictures
 from pictura.reward.registry import make_reward
 from pictura.reward.types import Reward, Scores
 from pictura.train.distributed import Process, gathered
@@ -69,7 +70,7 @@ class Critic:
         """What the generator makes small of the reward.
 
         Args:
-            images: (B, C, S, S) painted, in [-1, 1].
+            images: (B, C, S, S) painted, about [-1, 1].
             batch: whose captions they were painted from.
             sentences: (B, D) features of these.
             number: of the step.
@@ -81,7 +82,7 @@ class Critic:
             ConfigError: the reward was said to have a gradient and has none.
             TrainingError: the reward said nothing for many steps.
         """
-        seen = on_background(images.float() / 2 + 0.5).clamp(0, 1)
+        seen = on_background(as_pictures(images.float()))  # what is painted: a painter may go beyond [-1, 1]
         prompts = prompts_of(batch)
         if self.surrogate is not None:
             return self._guessed(self.surrogate, seen, prompts, sentences.float(), number)
