@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from benchmarks.report import machine, table, write_section
 from pictura import load
@@ -68,31 +69,30 @@ class Variant(NamedTuple):
     """Of one that is trained first; without it the default's."""
     text: str = "new"
     """The text tower: `new`, from the default (`started`), or that and never changed (`frozen`)."""
-    weights: str = "ema_long"
+    weights: str = "ema_short"
     """Which of a run's weights paint."""
     of: str = ""
     """Another variant, whose run this is."""
 
 
 PLAIN = {"latent_channels": 32}
+BASE = "base: Muon, times shifted by 3, mean of weights .995"
 TRAINING: dict[str, Variant] = {
-    "base: Muon, times shifted by 3, mean of weights .995": Variant(weights="ema_short"),
-    "mean of weights .999": Variant(of="base: Muon, times shifted by 3, mean of weights .995"),
-    "last weights": Variant(of="base: Muon, times shifted by 3, mean of weights .995", weights="model"),
-    "AdamW": Variant({"optimizer": "adamw"}, weights="ema_short"),
-    "times not shifted": Variant({"time_shift": 1.0}, weights="ema_short"),
-    "text tower of the default": Variant(text="started", weights="ema_short"),
-    "text tower of the default, frozen": Variant(text="frozen", weights="ema_short"),
-    "autoencoder: as the default's": Variant(autoencoder=PLAIN, weights="ema_short"),
+    BASE: Variant(),
+    "mean of weights .999": Variant(of=BASE, weights="ema_long"),
+    "last weights": Variant(of=BASE, weights="model"),
+    "AdamW": Variant({"optimizer": "adamw"}),
+    "times not shifted": Variant({"time_shift": 1.0}),
+    "text tower of the default": Variant(text="started"),
+    "text tower of the default, frozen": Variant(text="frozen"),
+    "autoencoder: as the default's": Variant(autoencoder=PLAIN),
     "autoencoder: half as wide": Variant(
-        autoencoder=PLAIN | {"encoder_widths": (12, 24, 48), "decoder_widths": (20, 40, 64)},
-        weights="ema_short",
+        autoencoder=PLAIN | {"encoder_widths": (12, 24, 48), "decoder_widths": (20, 40, 64)}
     ),
-    "autoencoder: 16 numbers a place": Variant(autoencoder={"latent_channels": 16}, weights="ema_short"),
+    "autoencoder: 16 numbers a place": Variant(autoencoder={"latent_channels": 16}),
     "autoencoder: factor 16, pictures of 128": Variant(
         autoencoder=PLAIN | {"encoder_widths": (16, 24, 48, 96), "decoder_widths": (24, 40, 80, 128)},
         size=128,
-        weights="ema_short",
     ),
 }
 Scores = dict[str, NDArray[np.float64]]
@@ -112,7 +112,7 @@ class Judges:
         pictures = []
         for done, prompt in enumerate(prompts, start=1):
             one = loaded.paint(prompt.text, num_images=1, seed=0, size=(size, size))[0].image
-            pictures.append(one if size == 64 else one.resize((64, 64), 4))
+            pictures.append(one if size == 64 else one.resize((64, 64), Image.Resampling.BOX))
             print(f"{done} of {len(prompts)} prompts", end="\r", flush=True)
         arrays = np.clip(images.on_background(images.from_pil(pictures)), 0, 1).astype(np.float32)
         with torch.inference_mode():
@@ -166,11 +166,11 @@ def _autoencoder(variant: Variant, steps: int) -> Recipe:
 def _flow(variant: Variant, steps: int, space: str) -> Recipe:
     recipe = load_recipe(RECIPES / "flow-scenes.toml")
     settings: dict[str, Any] = {"num_steps": steps, "max_minutes": 0.0, "compile": False, "bf16": True}
-    model: dict[str, Any] = {"preset": "xxs", "autoencoder": space} if space else {}
+    model: dict[str, Any] = {"preset": "xxs", "autoencoder": space, "init_from": ""} if space else {}
     return dataclasses.replace(
         recipe,
         data=dataclasses.replace(recipe.data, size=variant.size),
-        model=dataclasses.replace(recipe.model, **({"init_from": ""} | model) if space else model),
+        model=dataclasses.replace(recipe.model, **model),
         training=dataclasses.replace(recipe.training, **(settings | dict(variant.training))),
         log=dataclasses.replace(recipe.log, sample_every=0, prompts=()),
     )
@@ -254,8 +254,9 @@ def main() -> None:
     for key in ("judge A, graded", "likeness by clip-guide"):
         head += [key, "difference"]
     text = (
-        f"`python -m benchmarks.flow_choices {args.what}`, {time.perf_counter() - start:.0f} s. "
-        f"{len(prompts)} prompts of GlyphBench, evenly over its tasks, one picture each, seed 0.{rest} "
+        f"`python -m benchmarks.flow_choices {args.what} --limit {args.limit}`, "
+        f"{time.perf_counter() - start:.0f} s. {len(prompts)} prompts of GlyphBench, evenly over its tasks, "
+        f"one picture each, seed 0.{rest} "
         f"Machine: {machine()}. Differences are to the first row; brackets hold 95 % of bootstrap draws of "
         f"prompts.\n\n{table(head, rows)}"
     )

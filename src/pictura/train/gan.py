@@ -83,9 +83,9 @@ class GanModule(nn.Module):
         return self.mismatch(self.generator(given.noise, given.cond).images[-1], given)
 
     def mismatch(self, images: Tensor, given: Inputs) -> Tensor:
-        """The four DAMSM losses of pictures (B, C, S, S) in [-1, 1], summed: (B,)."""
+        """The four DAMSM losses of pictures (B, C, S, S), cut to [-1, 1] as when painted, summed: (B,)."""
         matcher, match = self._outside
-        look = matcher.look(on_background(images / 2 + 0.5))
+        look = matcher.look(on_background(images.clamp(-1, 1) / 2 + 0.5))
         losses = damsm_losses(look, given.cond, match, given.rival)
         return torch.stack(list(losses.values())).sum(dim=0)
 
