@@ -84,7 +84,7 @@ class GlyphSet:
         if size < 1:
             raise DataError(f"The size of a glyph must be at least 1 pixel; got {size}.")
         files = _pack_files(path)
-        kept = None if cache is None else cache / f"glyphs-{_key(files, size)}.npz"
+        kept = None if cache is None else cache / f"glyphs-{size}-v{_CACHE_VERSION}-{fingerprint(path)}.npz"
         if kept is not None and (found := _read_cache(kept)) is not None:
             return found
         loaded = _decode(files, size, progress)
@@ -115,13 +115,13 @@ def _pack_files(path: Path) -> list[Path]:
     return files
 
 
-def _key(files: list[Path], size: int) -> str:
+def fingerprint(path: Path) -> str:
+    """A pack's contents in 16 characters: a copy of it, however late, has the same."""
     contents = []
-    for path in files:
-        with path.open("rb") as file:
-            contents.append((path.name, hashlib.file_digest(file, "sha256").hexdigest()))
-    text = json.dumps([_CACHE_VERSION, size, contents])
-    return f"{size}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    for part in _pack_files(path):
+        with part.open("rb") as file:
+            contents.append((part.name, hashlib.file_digest(file, "sha256").hexdigest()))
+    return hashlib.sha256(json.dumps(contents).encode()).hexdigest()[:16]
 
 
 def _decode(files: list[Path], size: int, progress: Progress | None) -> GlyphSet:

@@ -21,7 +21,7 @@ from PIL import Image
 import pictura.data
 from pictura.core.errors import DataError
 from pictura.core.images import from_uint8, on_background
-from pictura.data.glyphs import GlyphSet
+from pictura.data.glyphs import GlyphSet, fingerprint
 from pictura.data.resize import to_square
 from pictura.data.scenes.renders import Renders
 from pictura.data.sources import open_source
@@ -146,10 +146,8 @@ def _paint(path: Path, benchmark: Benchmark, per_prompt: int) -> dict[str, NDArr
 
 def _key(path: Path, benchmark: Benchmark, per_prompt: int) -> str:
     """Of the pack, what is asked of it, and the code that paints it."""
-    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-    facts = [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file()]
     code = b"".join(f.read_bytes() for f in sorted(Path(pictura.data.__file__).parent.rglob("*.py")))
-    return hashlib.sha256(f"{facts} {benchmark.hash} {per_prompt}".encode() + code).hexdigest()[:12]
+    return hashlib.sha256(f"{fingerprint(path)} {benchmark.hash} {per_prompt}".encode() + code).hexdigest()[:12]
 
 
 def _kept(name: str, images: NDArray[np.uint8], prompts: Sequence[Prompt]) -> Pictures:
