@@ -109,6 +109,22 @@ def test_the_packaged_table_reads_common_words() -> None:
         assert reread(text, read_as(text, words)) == expected
 
 
+def test_a_colour_that_a_thing_stands_on_is_its_background() -> None:
+    words = known("a an fox two apples on orange light blue white background against table and the an")
+    for text, expected in {
+        "a fox on light blue": "a fox on a light blue background",
+        "A fox on a light blue, two apples": "a fox on a light blue background, two apples",
+        "two apples against orange": "two apples against an orange background",
+        "a fox on an orange": "a fox on an orange",
+        "a fox on a white table": "a fox on a white table",
+        "a fox on a light blue background": "a fox on a light blue background",
+        "a fox on green": "a fox on green",  # a colour that this painter does not know
+    }.items():
+        assert reread(text, read_as(text, words)) == expected
+    assert read_as("a fox on white", words) == (ReadAs("on white", "on a white background"),)
+    assert read_as("a fox on white", known("a fox on white")) == ()
+
+
 def test_most_held_out_synonyms_are_read_as_what_they_mean(flow: dict[str, int]) -> None:
     pairs = [(word, thing) for thing, words in Synonyms.load().held_out.items() for word in words]
     unknown = [pair for pair in pairs if read_as(pair[0], flow) or pair[0] not in flow]

@@ -50,6 +50,10 @@ _NO_NOUN = frozenset(
 _COLOURS = frozenset(
     ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "grey")
 )
+_GROUND = re.compile(
+    rf"\b(on|against) (an? )?((?:(?:light|dark) )?(?:{'|'.join(sorted(_COLOURS))}|gray))(?=\s*(?:$|[,.;!]))"
+)
+"""A colour that a thing stands on, where captions say "on a light blue background"."""
 _OF_PICTURES = frozenset(
     ("emoji", "icon", "picture", "drawing", "silhouette", "face", "head", "sticker", "sketch")
 )
@@ -146,7 +150,8 @@ def read_as(text: str, known: Known) -> tuple[ReadAs, ...]:
         known: the painter's words.
 
     Returns:
-        Each pair once, in the order of the text; words for which nothing near is known are not among them.
+        Each pair once, in the order of the text, backgrounds last; words for which nothing near is known are
+        not among them.
     """
     plain = normalise(text)
     found, words, at = [], list(WORD.finditer(plain)), 0
@@ -162,7 +167,7 @@ def read_as(text: str, known: Known) -> tuple[ReadAs, ...]:
                 break
         else:
             at += 1
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys((*found, *_grounds(plain, known))))
 
 
 def reread(text: str, pairs: Sequence[Sequence[str]]) -> str:
@@ -178,6 +183,16 @@ def reread(text: str, pairs: Sequence[Sequence[str]]) -> str:
         return f"{article(read)} {read}" if match[1] else read
 
     return re.sub(pattern, instead, normalise(text))
+
+
+def _grounds(plain: str, known: Known) -> Iterator[ReadAs]:
+    """To a person "on light blue" is a background, to a painter nothing: its captions always call it so."""
+    for match in _GROUND.finditer(plain):
+        way, an, colour = match.groups()
+        ground = f"{colour} background"
+        fruit = bool(an) and colour == "orange"
+        if not fruit and all(word in known for word in (way, *split_words(ground))):
+            yield ReadAs(match.group(), f"{way} {article(ground)} {ground}")
 
 
 def _beside(plain: str, words: Sequence[re.Match[str]], at: int) -> str:
