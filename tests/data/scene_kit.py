@@ -54,6 +54,22 @@ def tiny_pack(size: int = 16) -> GlyphSet:
     )
 
 
+def pack_of_two_splits() -> GlyphSet:
+    """`tiny_pack` twice: for training and for validation."""
+    seen, rule = tiny_pack(), open_holdouts()
+    unseen = tuple(
+        next(i for k in range(999) if rule.split(i := f"{name}:{k}") == "validation") for name in seen.ids
+    )
+    return GlyphSet(
+        images=np.concatenate([seen.images, seen.images]),
+        ids=seen.ids + unseen,
+        names=seen.names * 2,
+        keywords=seen.keywords * 2,
+        styles=seen.styles * 2,
+        groups=seen.groups * 2,
+    )
+
+
 def square(size: int, shape: int) -> NDArray[np.uint8]:
     """(4, size, size): an opaque grey rectangle whose margins depend on `shape`."""
     image = np.zeros((4, size, size), dtype=np.uint8)

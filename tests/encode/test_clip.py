@@ -63,7 +63,7 @@ def loss_of(image_BD: Tensor, text_ND: Tensor, *, scale: float, rival_BN: Tensor
     )
 
 
-@pytest.mark.parametrize("preset", ["micro", "micro-transformer"])
+@pytest.mark.parametrize("preset", ["micro", "micro-transformer", "micro-detector"])
 def test_vectors_have_length_one_and_do_not_see_their_neighbours(preset: str) -> None:
     clip, tokenizer = make_clip(preset)
     images = torch.from_numpy(pictures(3))
@@ -77,7 +77,7 @@ def test_vectors_have_length_one_and_do_not_see_their_neighbours(preset: str) ->
 
 
 def test_where_a_thing_stands_is_seen() -> None:
-    for preset in ("micro", "micro-transformer"):
+    for preset in ("micro", "micro-transformer", "micro-detector"):
         clip, _ = make_clip(preset)
         image = torch.full((1, 3, 64, 64), 0.8)
         image[:, :, 8:24, 4:20] = 0.0

@@ -1,7 +1,7 @@
 """Tiny judges and pictures for tests of rewards."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -30,10 +30,12 @@ def one(thing: str, *, count: int | None = None, colour: str | None = None) -> P
     return prompt(Demand(thing=thing, count=count, colour=colour))
 
 
-def make_judge(folder: Path, kind: str = "detector") -> Path:
-    """The folder of a judge of random weights."""
+def make_judge(
+    folder: Path, kind: str = "detector", *, widths: tuple[int, int, int] = DETECTOR.widths
+) -> Path:
+    """The folder of a judge of random weights; `widths` are a detector's."""
     torch.manual_seed(0)
-    network = Detector(DETECTOR) if kind == "detector" else Inquirer(INQUIRER)
+    network = Detector(replace(DETECTOR, widths=widths)) if kind == "detector" else Inquirer(INQUIRER)
     table = {"kind": kind, "network": asdict(network.config), "things": THINGS, "colours": COLOURS}
     export_part(
         folder,

@@ -12,14 +12,19 @@ from typer.testing import CliRunner
 from pictura.cli.app import app
 from pictura.core.errors import ConfigError
 from pictura.core.types import Batch
+from pictura.data.glyphs import GlyphSet
 from pictura.data.scenes.contrast import Contrast, holds
 from pictura.data.scenes.source import SceneSource
+from pictura.data.vocabulary.world import World
 from pictura.encode.clip.load import ClipModel
+from pictura.encode.judges.judge import DetectorJudge, judge_of
 from pictura.runtime.onnx_clip import OnnxClip
+from pictura.store.models import read_model
 from pictura.train.clip import ClipTask, rivals
 from pictura.train.loop import Run
 from pictura.train.recipe import Recipe
-from tests.data.scene_kit import open_holdouts, tiny_pack, tiny_world
+from tests.data.scene_kit import open_holdouts, pack_of_two_splits, tiny_pack, tiny_world
+from tests.reward.kit import make_judge
 from tests.train.kit import COLOURS, make_recipe, run
 
 
@@ -153,3 +158,65 @@ def test_pictures_of_another_size_are_refused(root: Path) -> None:
         run(make_recipe(task="clip", model={"preset": "micro"}), root)
     with pytest.raises(ConfigError, match=r"^No CLIP preset is named 'xs'\."):
         run(make_recipe(task="clip", data={"size": 64}, model={"preset": "xs"}), root)
+
+
+def detecting(**tables: dict[str, object]) -> Recipe:
+    """A CLIP of scenes whose picture tower begins with the convolutions of the judge in `root`."""
+    data = {"kind": "scenes", "path": ".", "size": 64, "compositions": True}
+    model = {"preset": "micro-detector", "trunk": "judge"}
+    return make_recipe(
+        task="clip",
+        data=data | tables.get("data", {}),
+        model=model | tables.get("model", {}),
+        training={"batch_size": 8, "num_steps": 3, "optimizer": "muon"},
+    )
+
+
+def test_a_tower_begins_with_a_judge_and_learns_which_thing_has_which_colour(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GlyphSet, "load", lambda *_, **__: pack_of_two_splits())
+    monkeypatch.setattr(World, "load", tiny_world)
+    judge = judge_of(read_model(make_judge(root / "judge", widths=(8, 8, 16))))
+    assert isinstance(judge, DetectorJudge)
+    trunk = {f"image_tower.trunk.{name}": value for name, value in judge.network.trunk.state_dict().items()}
+    made = run(detecting(), root)
+    task, step = task_of(made), task_of(made).module
+    assert all(torch.equal(value, step.clip.state_dict()[name]) for name, value in trunk.items())
+
+    batch = made.materials.train.batch(0, 16)
+    *inputs, shown, is_shown, said, is_said = task.inputs(batch, np.random.default_rng(0))
+    assert is_shown.any(dim=1).all()
+    contrast = step(*inputs)
+    with torch.no_grad():
+        missed = step(*inputs, shown, is_shown, said, is_said) - contrast
+    assert float(missed.min()) > 0
+    assert float(missed.std()) < 1e-5  # the same for all of the batch
+    none = torch.zeros_like(is_shown)
+    torch.testing.assert_close(step(*inputs, shown, none, said, none), contrast)
+    step.eval()
+    assert len(task.inputs(batch, np.random.default_rng(0))) == 4  # validation is the contrast alone
+    step.train()
+
+    made.train()
+    now = step.clip.state_dict()
+    still = {name for name, value in trunk.items() if torch.equal(value, now[name])}
+    assert still == {name for name in trunk if "running" in name or "tracked" in name}
+
+
+def test_a_detector_for_a_tower_that_has_no_place_for_it_is_refused(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_judge(root / "judge", widths=(8, 8, 16))
+    with pytest.raises(ConfigError, match=r"^model\.trunk is 'judge': .* data\.kind 'scenes'"):
+        run(detecting(data={"kind": "captioned", "path": "set", "compositions": False}), root)
+    monkeypatch.setattr(GlyphSet, "load", lambda *_, **__: pack_of_two_splits())
+    monkeypatch.setattr(World, "load", tiny_world)
+    with pytest.raises(ConfigError, match=r"the picture tower is a 'resnet'\. Set model\.preset to"):
+        run(detecting(model={"preset": "micro"}), root)
+    make_judge(root / "other", "inquirer")
+    with pytest.raises(ConfigError, match=r"^model\.trunk is 'other': it must be a judge that finds things"):
+        run(detecting(model={"trunk": "other"}), root)
+    make_judge(root / "thin")
+    with pytest.raises(ConfigError, match=r"convolutions have widths and blocks \(\(4, 8, 8\), \(1, 1\)\)"):
+        run(detecting(model={"trunk": "thin"}), root)

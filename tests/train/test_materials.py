@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -13,7 +12,7 @@ from pictura.data.scenes.source import Scene, SceneSource
 from pictura.data.vocabulary.world import World
 from pictura.train.checkpoint import find_latest, load
 from pictura.train.materials import CAPTION_BATCHES, Captions, load_materials
-from tests.data.scene_kit import open_holdouts, tiny_pack, tiny_world
+from tests.data.scene_kit import pack_of_two_splits, tiny_world
 from tests.train.kit import make_recipe, make_set, run
 
 
@@ -32,22 +31,6 @@ def test_captions_are_drawn_on_demand_and_once() -> None:
     again = Captions(draw, learnt=learnt.to_text()).tokenizer(vocab_size=999, max_tokens=8)
     assert again.to_text() == learnt.to_text()
     assert len(visits) == 1
-
-
-def pack_of_two_splits() -> GlyphSet:
-    """`tiny_pack` twice: for training and for validation."""
-    seen, rule = tiny_pack(), open_holdouts()
-    unseen = tuple(
-        next(i for k in range(999) if rule.split(i := f"{name}:{k}") == "validation") for name in seen.ids
-    )
-    return GlyphSet(
-        images=np.concatenate([seen.images, seen.images]),
-        ids=seen.ids + unseen,
-        names=seen.names * 2,
-        keywords=seen.keywords * 2,
-        styles=seen.styles * 2,
-        groups=seen.groups * 2,
-    )
 
 
 def test_scenes_are_drawn_for_a_tokenizer_that_is_not_there_yet(

@@ -147,7 +147,8 @@ def _paint(path: Path, benchmark: Benchmark, per_prompt: int) -> dict[str, NDArr
 def _key(path: Path, benchmark: Benchmark, per_prompt: int) -> str:
     """Of the pack, what is asked of it, and the code that paints it."""
     code = b"".join(f.read_bytes() for f in sorted(Path(pictura.data.__file__).parent.rglob("*.py")))
-    return hashlib.sha256(f"{fingerprint(path)} {benchmark.hash} {per_prompt}".encode() + code).hexdigest()[:12]
+    facts = f"{fingerprint(path)} {benchmark.hash} {per_prompt}"
+    return hashlib.sha256(facts.encode() + code).hexdigest()[:12]
 
 
 def _kept(name: str, images: NDArray[np.uint8], prompts: Sequence[Prompt]) -> Pictures:

@@ -139,8 +139,10 @@ class ModelSettings:
     """`dalle`: settings that replace the preset's, see `families.dalle.model.DalleConfig`."""
     judge: dict[str, Any] = field(default_factory=dict)
     """`judge`: `kind` (`detector` or `inquirer`) and settings of its network."""
-    clip: dict[str, Any] = field(default_factory=dict)
-    """`clip`: settings of its networks."""
+    trunk: str = ""
+    """`clip`, preset `detector`: name or folder of the judge whose convolutions its picture tower begins
+    with, and by whose things both towers learn which has which colour and stands where, see
+    `train.scene_codes`."""
     damsm: dict[str, Any] = field(default_factory=dict)
     """`damsm`: settings of its networks, see `encode.damsm.config.DamsmConfig`."""
     text: str = ""

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from pictura.core.errors import SizeError
 from pictura.encode.clip.config import SIZE, ClipConfig
+from pictura.encode.judges.detector import STRIDE, trunk
 from pictura.encode.text_encoder import TextBlock, TextEncoder, TextEncoderConfig
 
 MAX_SCALE = math.log(100)
@@ -87,13 +88,48 @@ class PictureTransformer(nn.Module):
         return self.out(self.norm(x_BLD).mean(dim=1))
 
 
+class DetectorTower(nn.Module):
+    """A judge's convolutions to 8x8 tokens, each of which sees what lies there; then blocks as above.
+
+    A judge has learnt to tell things and colours where they are, which captions teach but slowly.
+    """
+
+    def __init__(self, config: ClipConfig) -> None:
+        super().__init__()
+        (thin, middle, wide), (before, after, blocks) = config.widths, config.depths
+        self.trunk = trunk((thin, middle, wide), (before, after)).eval()
+        self.enter = nn.Linear(wide, config.token_width)
+        side = SIZE // STRIDE
+        self.places = nn.Parameter(0.1 * torch.randn(side * side, config.token_width))
+        self.blocks = nn.ModuleList(TextBlock(config.token_width, config.num_heads) for _ in range(blocks))
+        self.norm = nn.RMSNorm(config.token_width, eps=1e-6)
+        self.out = nn.Linear(config.token_width, config.dim, bias=False)
+
+    def train(self, mode: bool = True) -> "DetectorTower":
+        """As ever, but the trunk's norms go on by the statistics that they were given."""
+        super().train(mode)
+        self.trunk.eval()
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, 64, 64) in [-2, 2], as every tower gets them, to (B, dim)."""
+        x_BLD = self.enter(self.trunk(images / 2).flatten(2).transpose(1, 2)) + self.places
+        mask_BL = torch.ones(x_BLD.shape[:2], dtype=torch.bool, device=x_BLD.device)
+        for block in self.blocks:
+            x_BLD = block(x_BLD, mask_BL)
+        return self.out(self.norm(x_BLD).mean(dim=1))
+
+
+_TOWERS = {"resnet": ResNet, "transformer": PictureTransformer, "detector": DetectorTower}
+
+
 class Clip(nn.Module):
     """Both towers, and the scale at which their cosines are compared."""
 
     def __init__(self, config: ClipConfig) -> None:
         super().__init__()
         self.config = config
-        self.image_tower = (ResNet if config.tower == "resnet" else PictureTransformer)(config)
+        self.image_tower = _TOWERS[config.tower](config)
         self.text_encoder = TextEncoder(
             TextEncoderConfig(
                 vocab_size=config.vocab_size,

@@ -66,20 +66,26 @@ def down(wide_in: int, wide_out: int) -> nn.Sequential:
     return nn.Sequential(conv, nn.BatchNorm2d(wide_out), nn.ReLU())
 
 
+def trunk(widths: tuple[int, int, int], blocks: tuple[int, int]) -> nn.Sequential:
+    """Convolutions from (B, 3, H, W) in [-1, 1] to (B, F, H / 8, W / 8); arguments as in `DetectorConfig`."""
+    thin, middle, wide = widths
+    return nn.Sequential(
+        down(3, thin),
+        down(thin, middle),
+        *(Residual(middle) for _ in range(blocks[0])),
+        down(middle, wide),
+        *(Residual(wide) for _ in range(blocks[1])),
+    )
+
+
 class Detector(nn.Module):
     """Finds things."""
 
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
         self.config = config
-        thin, middle, wide = config.widths
-        self.trunk = nn.Sequential(
-            down(3, thin),
-            down(thin, middle),
-            *(Residual(middle) for _ in range(config.blocks[0])),
-            down(middle, wide),
-            *(Residual(wide) for _ in range(config.blocks[1])),
-        )
+        wide = config.widths[-1]
+        self.trunk = trunk(config.widths, config.blocks)
         self.presence = nn.Conv2d(wide, 1, 1)
         assert self.presence.bias is not None
         nn.init.constant_(self.presence.bias, -3.0)  # about two of 64 cells hold a centre

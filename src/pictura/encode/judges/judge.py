@@ -170,6 +170,8 @@ class _TorchJudge(ABC):
 class DetectorJudge(_TorchJudge):
     """Judge A: finds things, then compares them with the claim."""
 
+    network: Detector
+
     def __init__(self, file: JudgeFile, *, device: str = "cpu") -> None:
         config = file.table["network"]
         network = Detector(DetectorConfig(**{k: _tuple(v) for k, v in config.items()}))
