@@ -47,6 +47,11 @@ def test_a_request_is_resolved_and_frozen(models: Models) -> None:
     assert one["typed"] == "a fox::2 grass --no text --ar 2:1"
 
 
+def test_unknown_words_stay_where_that_is_asked(models: Models) -> None:
+    assert requests(models, "a kitten", model="tiny", as_written=True)[0]["choices"]["read_as"] == []
+    assert "read_as" not in requests(models, "a kitten", model="tiny")[0]["choices"]
+
+
 def test_without_the_language_a_prompt_is_words(models: Models) -> None:
     (one,) = requests(models, "a {fox} -- b::c --ar 3x2", model="tiny", language=False)
     assert one["prompt"] == "a {fox} -- b::c --ar 3x2"

@@ -60,6 +60,7 @@ def _reprompted(place: Place, job: Job, prompt: str) -> Mapping[str, Any]:
         prompt=prompt,
         model=given.model or asked.get("model"),
         num_images=job.num_images,
+        as_written=asked["choices"].get("read_as") == [],
         size=None if size is None or given.aspect or given.draft else tuple(size),
         **{name: value for name, value in kept.items() if name != "noise_level"},
     )

@@ -29,7 +29,8 @@ from pictura.store.models import AS_LEARNT, ModelInfo
 from pictura.store.student import draft_steps
 
 _ASIDE = (
-    *("num_images", "first", "seed", "size", "enlarge", "candidates", "noise_level", "typed", "resolved"),
+    *("num_images", "first", "seed", "size", "enlarge", "read_as", "candidates", "noise_level"),
+    *("typed", "resolved"),
 )
 """Choices that say nothing about how the model paints."""
 
@@ -51,6 +52,8 @@ class Wish:
     size: tuple[int, int] | None = None
     enlarge: str | None = None
     """`learnt` or `lanczos`."""
+    as_written: bool = False
+    """Whether words that the model does not know stay as they are."""
     num_steps: int | None = None
     guidance_scale: float | None = None
     solver: str | None = None
@@ -144,10 +147,11 @@ def _jobs(
         model = models.find(wish.model or "default", foreign=wish.foreign_names)
     asked = meant_strength(prompt, model) if wish.strength is None else wish.strength
     strength = AS_LEARNT if asked is None else asked
-    wished = {
+    wished: dict[str, Any] = {
         "num_images": wish.num_images,
         "size": wish.size,
         "enlarge": wish.enlarge,
+        "read_as": [] if wish.as_written else None,
         "num_steps": wish.num_steps,
         "guidance_scale": wish.guidance_scale,
         "solver": wish.solver,

@@ -38,6 +38,7 @@ class JobsAsked(Taken):
     enlarge: Literal["learnt", "lanczos"] | None = Field(
         None, description="How pictures that are painted smaller become so large; learnt unless given."
     )
+    as_written: bool = Field(False, description="True: words that the model does not know stay as they are.")
     num_steps: int | None = Field(None, ge=1, le=1000, description="Network steps.")
     guidance_scale: float | None = Field(None, ge=0, le=50, description="How closely to follow; 1 is off.")
     solver: str | None = Field(None, max_length=40)
