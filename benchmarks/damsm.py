@@ -27,9 +27,9 @@ from pictura.encode.damsm.painter import make_parts
 from pictura.encode.tokenizer import Tokenizer
 from pictura.evaluate.damsm import circular_r_precision, embed
 from pictura.evaluate.pictures import Pictures
-from pictura.train.damsm import damsm_of
-from pictura.train.gan import FAMILIES
+from pictura.train.gans.gan import FAMILIES
 from pictura.train.start import read_start, tokenizer_of
+from pictura.train.tasks.damsm import damsm_of
 
 
 class Wholes:

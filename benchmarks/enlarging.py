@@ -36,7 +36,7 @@ from pictura.families.flow.backend import FlowParts
 from pictura.runtime.onnx_enlarger import Floats, open_enlarger
 from pictura.sample.calls import drive
 from pictura.store.models import resolve
-from pictura.train.enlarger import shrunk
+from pictura.train.tasks.enlarger import shrunk
 
 SEED, CROP, CROPS = 77, 64, 8
 MIXES = {

@@ -36,7 +36,7 @@ from pictura.reward.judge import JudgeSettings
 from pictura.runtime.onnx_clip import OnnxClip
 from pictura.store.models import resolve
 from pictura.train.distributed import join
-from pictura.train.export import export_checkpoint
+from pictura.train.export.checkpoint import export_checkpoint
 from pictura.train.loop import Run
 from pictura.train.recipe import Recipe, load_recipe
 from pictura.train.start import part, read_start

@@ -4,8 +4,9 @@
 
 Parameters and forward GFLOP (multiply and add are two) of one picture: of the generator, reading of the
 caption not counted, and of each discriminator, one look and one verdict. Presets of the papers are counted
-only, on the meta device; the others also take training steps, `train.adversarial.Adversarial` as it is, and
-paint one picture at a time. Seconds are of processor time of one thread, so that other work counts little.
+only, on the meta device; the others also take training steps, `train.gans.adversarial.Adversarial` as it
+is, and paint one picture at a time. Seconds are of processor time of one thread, so that other work counts
+little.
 """
 
 import argparse
@@ -25,9 +26,9 @@ from pictura.encode.damsm.config import DamsmConfig
 from pictura.encode.damsm.losses import MatchSettings
 from pictura.encode.damsm.model import Damsm
 from pictura.encode.tokenizer import Tokenizer
-from pictura.train.adversarial import Adversarial
 from pictura.train.distributed import Process
-from pictura.train.gan import FAMILIES, GanModule, GanTask
+from pictura.train.gans.adversarial import Adversarial
+from pictura.train.gans.gan import FAMILIES, GanModule, GanTask
 from pictura.train.materials import Captions, Materials
 from pictura.train.recipe import Recipe, from_table
 

@@ -29,8 +29,8 @@ from pictura.encode.judges.judge import Calibration, DetectorJudge, InquirerJudg
 from pictura.evaluate import glyphbench
 from pictura.evaluate.judges import FOLDERS, read_judge
 from pictura.evaluate.judging import Examination, Questions, examine, set_questions
-from pictura.train.export_judge import export_judge
-from pictura.train.export_part import Provenance
+from pictura.train.export.judge import export_judge
+from pictura.train.export.part import Provenance
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "judges.md"

@@ -252,7 +252,7 @@ def held_out_prompts() -> list[str]:
 def show(out: Path, model: str) -> dict[str, Any]:
     """The first 16 of these prompts: the base, the promoted model, and that at strength 200."""
     from pictura import load
-    from pictura.train.samples import sample_sheet
+    from pictura.train.export.samples import sample_sheet
 
     painters = [load("flow", device="cpu", num_threads=1)]
     painters += [load(model, device="cpu", num_threads=1, strength=strength) for strength in (100, 200)]

@@ -46,9 +46,9 @@ from pictura.families.dalle.presets import get_preset
 from pictura.runtime.onnx_tokens import OnnxTokens
 from pictura.sample.autoregressive import TokenLaw, draw_codes
 from pictura.store.models import AUTOREGRESSIVE, ModelInfo, Sampling
-from pictura.train.export_dalle import dalle_graphs
-from pictura.train.export_painter import export_painter
-from pictura.train.export_part import Provenance
+from pictura.train.export.dalle import dalle_graphs
+from pictura.train.export.painter import export_painter
+from pictura.train.export.part import Provenance
 
 VOCABULARY = 2048
 """Text tokens; how many there are costs nothing."""

@@ -17,9 +17,9 @@ from benchmarks.report import best_seconds, machine, matmul_peak, table, write_s
 from pictura.encode.text_encoder import TextEncoder, TextEncoderConfig
 from pictura.families.flow.model import FlowConfig, FlowTransformer
 from pictura.families.flow.presets import get_preset
-from pictura.train.flow import FlowStep
 from pictura.train.optim import make_optimizers
 from pictura.train.recipe import TrainingSettings
+from pictura.train.tasks.flow import FlowStep
 
 
 def make_step(preset: str, batch: int, device: str) -> tuple[Callable[[], None], Callable[[], None], int]:

@@ -23,12 +23,12 @@ from pictura.families.unclip.presets import get_preset
 from pictura.families.unclip.prior import DiffusionPrior, PriorConfig
 from pictura.sample.diffusion_steps import follow, steps_down
 from pictura.sample.schedules import time_grid
-from pictura.train.diffusion import draw_noise, draw_times, shrink, unit
 from pictura.train.optim import Average, make_optimizers, rate_factor
 from pictura.train.recipe import load_recipe
 from pictura.train.step import set_rate
-from pictura.train.unclip import DecoderStep
-from pictura.train.unclip_prior import PriorStep, measured_scale
+from pictura.train.tasks.diffusion import draw_noise, draw_times, shrink, unit
+from pictura.train.unclips.decoder import DecoderStep
+from pictura.train.unclips.prior import PriorStep, measured_scale
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 DROPPED = 0.1

@@ -41,9 +41,9 @@ from pictura.core.images import on_background
 from pictura.encode.clip.load import ClipModel
 from pictura.evaluate.judges import NETS
 from pictura.evaluate.metrics.frechet import frechet_distance
-from pictura.train.frozen_clip import FrozenClip
 from pictura.train.materials import load_materials
 from pictura.train.recipe import load_recipe
+from pictura.train.unclips.frozen_clip import FrozenClip
 
 VALIDATION, FEW = 512, 128
 """Pictures that a side is scored on, in the end and where a rate is chosen."""

@@ -19,7 +19,7 @@ from pictura.sample.calls import Call
 from pictura.store.metadata import a1111_parameters, read_metadata
 from pictura.store.models import MANIFEST, STUDENT, ModelInfo, read_model
 from pictura.store.student import student_of
-from pictura.train.export_part import write_manifest
+from pictura.train.export.part import write_manifest
 from tests.tiny_model import make_learnt, make_student
 
 OWN = {"num_steps": 3, "guidance_scale": 2.0, "solver": "ab2", "shift": 1.0}

@@ -14,7 +14,7 @@ import pictura
 from pictura.core.errors import ConfigError, ModelError
 from pictura.pipeline import Picture
 from pictura.store.models import ModelInfo, read_model, resolve
-from pictura.train.export_part import write_manifest
+from pictura.train.export.part import write_manifest
 from tests.tiny_model import make_learnt
 
 PROMPT = "a red fox"

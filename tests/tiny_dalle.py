@@ -20,8 +20,8 @@ from pictura.families.dalle.model import DalleConfig, DalleTransformer
 from pictura.store.models import MANIFEST, ModelInfo, read_model
 from pictura.store.weights import WEIGHTS
 from pictura.train import checkpoint
-from pictura.train.export import export_checkpoint
-from pictura.train.export_part import write_manifest
+from pictura.train.export.checkpoint import export_checkpoint
+from pictura.train.export.part import write_manifest
 from pictura.train.recipe import BY_TOKENS
 from tests.tiny_model import CAPTIONS, PROVENANCE, WORDS
 

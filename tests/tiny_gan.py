@@ -15,8 +15,8 @@ from pictura.nn.gan import GanFamily
 from pictura.nn.one_pass import OnePassParts
 from pictura.store.models import ModelInfo
 from pictura.train import checkpoint
-from pictura.train.export import export_checkpoint
-from pictura.train.gan import FAMILIES
+from pictura.train.export.checkpoint import export_checkpoint
+from pictura.train.gans.gan import FAMILIES
 from pictura.train.recipe import ONE_PASS
 from tests.tiny_model import CAPTIONS, PROVENANCE, WORDS
 

@@ -18,8 +18,8 @@ from pictura.families.flow.backend import FlowParts
 from pictura.families.flow.model import FlowConfig, FlowTransformer
 from pictura.store.models import DELTA, EMBEDDED, MANIFEST, STUDENT, ModelInfo, Sampling, read_model
 from pictura.train import checkpoint
-from pictura.train.export import export_checkpoint
-from pictura.train.export_part import Provenance, write_manifest
+from pictura.train.export.checkpoint import export_checkpoint
+from pictura.train.export.part import Provenance, write_manifest
 
 CAPTIONS = ("a red fox", "a blue ball", "a green apple on a white background")
 WORDS = ("a", "red", "fox", "blue", "ball", "green", "apple", "on", "white", "background")

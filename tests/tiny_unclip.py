@@ -18,7 +18,7 @@ from pictura.families.unclip.prior import DiffusionPrior, PriorConfig
 from pictura.families.unclip.upsampler import Upsampler, UpsamplerConfig
 from pictura.store.models import ModelInfo, resolve
 from pictura.train import checkpoint
-from pictura.train.export import export_checkpoint
+from pictura.train.export.checkpoint import export_checkpoint
 from tests.tiny_model import PROVENANCE, WORDS
 
 CLIP = "clip-guide"

@@ -20,9 +20,9 @@ from pictura.families.flow.backend import FlowParts, PixelSpace
 from pictura.families.flow.model import FlowConfig, FlowTransformer
 from pictura.families.flow.policy import FlowPolicy
 from pictura.families.flow.presets import get_preset
-from pictura.train.flow import FlowStep
 from pictura.train.optim import make_optimizers
 from pictura.train.recipe import TrainingSettings
+from pictura.train.tasks.flow import FlowStep
 
 WRONG = 0.45
 """Share of the captions whose colour was drawn anew, and of those whose corner was."""

@@ -16,9 +16,9 @@ from pictura.encode.tokenizer import Tokenizer
 from pictura.runtime import onnx_clip
 from pictura.runtime.onnx_clip import OnnxClip
 from pictura.store.models import ModelInfo, read_model
-from pictura.train import graphs
-from pictura.train.export_clip import clip_graphs, verify_clip
-from pictura.train.export_part import Provenance, export_part
+from pictura.train.export import graphs
+from pictura.train.export.clip import clip_graphs, verify_clip
+from pictura.train.export.part import Provenance, export_part
 
 CAPTIONS = ("a red fox", "two blue balls", "a green apple on a white background")
 

@@ -27,7 +27,7 @@ from pictura.encode.damsm.losses import (
     word_scores,
 )
 from pictura.encode.damsm.model import Damsm, InceptionEncoder, Look, RegionEncoder, WordEncoder
-from pictura.train.graphs import Tracing, trace, with_distinct_weights
+from pictura.train.export.graphs import Tracing, trace, with_distinct_weights
 
 TINY = DamsmConfig(vocab_size=30, embedding=12, width=16, widths=(8, 8, 16), size=32, region_side=4)
 PAPER = MatchSettings.of("paper")

@@ -13,7 +13,7 @@ from pictura.encode.judges.detector import Detections, Detector, DetectorConfig,
 from pictura.encode.judges.inquirer import Inquirer, InquirerConfig
 from pictura.encode.judges.judge import Calibration, DetectorJudge, InquirerJudge, _exactly, stands
 from pictura.evaluate.judges import read_judge
-from pictura.train.export_part import Provenance, export_part
+from pictura.train.export.part import Provenance, export_part
 
 THINGS, COLOURS = ("apple", "ball", "car"), ("red", "blue")
 SHAPE = {"num_things": 3, "num_colours": 2}

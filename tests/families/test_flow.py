@@ -12,7 +12,7 @@ from pictura.core.types import Conditioning
 from pictura.encode.text_encoder import TextEncoder, TextEncoderConfig
 from pictura.families.flow.model import FlowConfig, FlowTransformer, from_patches, to_patches
 from pictura.families.flow.presets import PRESETS, get_preset
-from pictura.train.flow import FlowStep
+from pictura.train.tasks.flow import FlowStep
 
 CONFIG = FlowConfig(latent_channels=3, patch_size=2, text_width=8, width=16, num_blocks=2, num_heads=2)
 

@@ -23,7 +23,7 @@ from pictura.learn.recipe import LearnRecipe
 from pictura.store.models import Sampling
 from pictura.train import checkpoint
 from pictura.train.distributed import Process
-from pictura.train.export import export_checkpoint
+from pictura.train.export.checkpoint import export_checkpoint
 
 ALONE = Process(rank=0, num_processes=1, device=torch.device("cpu"))
 SIDE = 8

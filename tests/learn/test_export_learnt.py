@@ -19,7 +19,7 @@ from pictura.learn.export import export_learnt
 from pictura.store.models import ModelInfo, read_model
 from pictura.store.weights import read_weights
 from pictura.train import checkpoint
-from pictura.train.samples import CAPTION_HEIGHT, SIDE
+from pictura.train.export.samples import CAPTION_HEIGHT, SIDE
 from tests.learn.learnt_kit import make_run
 
 

@@ -15,7 +15,7 @@ from pictura.store.models import STUDENT, ModelInfo, read_model
 from pictura.store.student import student_of
 from pictura.store.weights import read_weights
 from pictura.train import checkpoint
-from pictura.train.export_part import Provenance
+from pictura.train.export.part import Provenance
 from tests.learn.learnt_kit import make_run
 from tests.tiny_model import make_learnt, make_student
 
@@ -95,7 +95,7 @@ def test_what_learns_on_does_not_inherit_it(schooled: ModelInfo, tmp_path: Path)
 
 
 def test_torch_and_onnx_must_agree_on_it(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pictura.train.graphs.TOLERANCE", 0.0)
+    monkeypatch.setattr("pictura.train.export.graphs.TOLERANCE", 0.0)
     with pytest.raises(ModelError, match=r"onnx differs from torch"):
         export_student(run, tmp_path / "no", name="no")
     assert not (tmp_path / "no").exists()

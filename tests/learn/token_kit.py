@@ -7,7 +7,7 @@ from typing import Any
 from pictura.families.dalle.backend import DalleParts
 from pictura.learn.recipe import LearnRecipe
 from pictura.store.models import ModelInfo
-from pictura.train.export_painter import export_painter
+from pictura.train.export.painter import export_painter
 from pictura.train.recipe import BY_TOKENS
 from tests.learn.loop_kit import LINES, make_recipe
 from tests.tiny_dalle import GRID, make_parts, make_tokenizer

@@ -13,7 +13,7 @@ from pictura.core.types import Claim, Demand, Prompt
 from pictura.encode.judges.detector import Detector, DetectorConfig
 from pictura.encode.judges.inquirer import Inquirer, InquirerConfig
 from pictura.store.models import EMBEDDED
-from pictura.train.export_part import Provenance, export_part
+from pictura.train.export.part import Provenance, export_part
 
 THINGS, COLOURS = ("apple", "ball", "car"), ("red", "blue")
 DETECTOR = DetectorConfig(num_things=3, num_colours=2, widths=(4, 8, 8), blocks=(1, 1))

@@ -9,9 +9,9 @@ from PIL import Image
 from pictura.encode.dvae.config import get_preset
 from pictura.encode.dvae.model import Dvae
 from pictura.train import checkpoint
-from pictura.train.dalle import DalleTask
 from pictura.train.loop import Run
 from pictura.train.recipe import Recipe
+from pictura.train.tasks.dalle import DalleTask
 from tests.train.kit import COLOURS, make_recipe
 
 

@@ -3,8 +3,8 @@
 import math
 from pathlib import Path
 
-from pictura.train.adversarial import Adversarial
-from pictura.train.gan import GanTask
+from pictura.train.gans.adversarial import Adversarial
+from pictura.train.gans.gan import GanTask
 from pictura.train.loop import Run
 from pictura.train.recipe import Recipe
 from tests.train.kit import make_recipe, run

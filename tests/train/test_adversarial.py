@@ -15,9 +15,9 @@ from pictura.cli.app import app
 from pictura.core.errors import TrainingError
 from pictura.nn.gan import Painted, Verdict
 from pictura.train import checkpoint
-from pictura.train.adversarial import diversity
-from pictura.train.gan import Inputs
-from pictura.train.gan_losses import discriminator_loss
+from pictura.train.gans.adversarial import diversity
+from pictura.train.gans.gan import Inputs
+from pictura.train.gans.gan_losses import discriminator_loss
 from pictura.train.loop import Run
 from pictura.train.preview import preview
 from pictura.train.step import rng_of
@@ -194,7 +194,7 @@ import sys, torch
 from pathlib import Path
 from safetensors.torch import save_file
 from pictura.core.errors import TrainingError
-from pictura.train.alarms import Alarms
+from pictura.train.gans.alarms import Alarms
 from pictura.train.distributed import join
 from pictura.train.loop import Run
 from pictura.train.recipe import AdversarialSettings, load_recipe

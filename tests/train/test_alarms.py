@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pictura.core.errors import TrainingError
-from pictura.train.alarms import Alarms
+from pictura.train.gans.alarms import Alarms
 from pictura.train.recipe import AdversarialSettings
 from tests.train.kit import ALONE
 

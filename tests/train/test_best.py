@@ -104,7 +104,7 @@ def test_an_export_takes_the_best_unless_the_newest_is_asked_for(
         asked.append(run)
         return read_model(tiny_home / "models" / "tiny")
 
-    monkeypatch.setattr("pictura.train.export.export_checkpoint", export)
+    monkeypatch.setattr("pictura.train.export.checkpoint.export_checkpoint", export)
     result = CliRunner().invoke(app, ["export", str(folder), "--name", "x", *options])
     assert result.exit_code == 0, result.output
     assert asked == [folder / taken]

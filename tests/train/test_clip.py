@@ -20,9 +20,9 @@ from pictura.encode.clip.load import ClipModel
 from pictura.encode.judges.judge import DetectorJudge, judge_of
 from pictura.runtime.onnx_clip import OnnxClip
 from pictura.store.models import read_model
-from pictura.train.clip import ClipTask, rivals
 from pictura.train.loop import Run
 from pictura.train.recipe import Recipe
+from pictura.train.tasks.clip import ClipTask, rivals
 from tests.data.scene_kit import open_holdouts, pack_of_two_splits, tiny_pack, tiny_world
 from tests.reward.kit import make_judge
 from tests.train.kit import COLOURS, make_recipe, run

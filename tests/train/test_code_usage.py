@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from pictura.core.errors import TrainingError
-from pictura.train.code_usage import CodeUsage
 from pictura.train.recipe import DvaeSettings
+from pictura.train.tasks.code_usage import CodeUsage
 from tests.train.kit import ALONE
 
 STEPS = 10

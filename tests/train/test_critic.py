@@ -11,10 +11,10 @@ from pictura.core.errors import ConfigError, TrainingError
 from pictura.core.types import Batch, Prompt
 from pictura.reward.brightness import Brightness
 from pictura.reward.types import Reward, Scores
-from pictura.train.critic import Critic
+from pictura.train.gans.critic import Critic
+from pictura.train.gans.surrogate import Surrogate
 from pictura.train.loop import Run
 from pictura.train.recipe import CriticSettings, Recipe, from_table
-from pictura.train.surrogate import Surrogate
 from tests.train.kit import ALONE, make_recipe, make_set, run
 
 SIDE, WIDTH = 16, 16
@@ -131,7 +131,7 @@ def test_pictures_get_brighter_while_the_discriminators_go_on(root: Path, plain:
 def test_pictures_get_brighter_by_a_surrogate_of_a_black_box(
     root: Path, plain: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pictura.train.critic.make_reward", lambda tables, device: Cut())
+    monkeypatch.setattr("pictura.train.gans.critic.make_reward", lambda tables, device: Cut())
     guessed = run(recipe_of("guessed", STEPS, weight=50.0, surrogate=True, warmup_steps=10), root)
     assert brightness_after(guessed) > plain + 0.1
 

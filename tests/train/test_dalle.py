@@ -12,8 +12,8 @@ from torch import Tensor
 from pictura.core.errors import ConfigError
 from pictura.core.types import Batch
 from pictura.families.dalle.model import DalleConfig, DalleTransformer
-from pictura.train.dalle import DalleStep
 from pictura.train.start import read_start
+from pictura.train.tasks.dalle import DalleStep
 from tests.train.dalle_kit import dalle_recipe, make_dvae, make_pairs, task_of
 from tests.train.kit import COLOURS, run
 

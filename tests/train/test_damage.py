@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pictura.train.damage import shuffle, spoil, turn
+from pictura.train.tasks.damage import shuffle, spoil, turn
 
 
 def rng() -> np.random.Generator:

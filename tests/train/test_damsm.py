@@ -14,10 +14,10 @@ from pictura.data.scenes.contrast import holds
 from pictura.data.scenes.source import SceneSource
 from pictura.encode.damsm.inception import Inception
 from pictura.evaluate.damsm import circular_r_precision, embed
-from pictura.train.damsm import DamsmTask, damsm_of
 from pictura.train.loop import Run
 from pictura.train.recipe import Recipe
 from pictura.train.start import read_start
+from pictura.train.tasks.damsm import DamsmTask, damsm_of
 from tests.data.scene_kit import open_holdouts, tiny_pack, tiny_world
 from tests.train.kit import COLOURS, make_recipe, make_set, run
 

@@ -15,10 +15,10 @@ from pictura.core.types import Batch
 from pictura.encode.autoencoder import Autoencoder, AutoencoderConfig
 from pictura.store.models import STUDENT, ModelInfo, read_model
 from pictura.train import checkpoint
-from pictura.train.autoencoder import AutoencoderStep, AutoencoderTask, edge_error
-from pictura.train.export_decoder import export_decoder
+from pictura.train.export.decoder import export_decoder
 from pictura.train.loop import Run
 from pictura.train.recipe import TrainingSettings
+from pictura.train.tasks.autoencoder import AutoencoderStep, AutoencoderTask, edge_error
 from tests.tiny_model import make_model, make_student
 from tests.train.kit import make_recipe, make_set, run
 

@@ -15,9 +15,9 @@ from pictura.encode.dvae.config import get_preset
 from pictura.encode.dvae.losses import logit_laplace
 from pictura.encode.dvae.model import Dvae
 from pictura.train import checkpoint
-from pictura.train.dvae import DvaeStep, kl_weight, temperature
 from pictura.train.loop import Run
 from pictura.train.recipe import DvaeSettings, Recipe
+from pictura.train.tasks.dvae import DvaeStep, kl_weight, temperature
 from tests.train.kit import make_recipe, make_set, run
 
 SETTINGS = DvaeSettings(temperature_share=0.5, kl_share=0.1)

@@ -12,11 +12,11 @@ from pictura.encode.autoencoder import Autoencoder, AutoencoderConfig
 from pictura.encode.enlarger import Enlarger, EnlargerConfig
 from pictura.runtime.onnx_enlarger import OnnxEnlarger
 from pictura.train import checkpoint
-from pictura.train.enlarger import EnlargerStep, EnlargerTask, shrunk, spoilt
-from pictura.train.enlarger_settings import EnlargerSettings
-from pictura.train.export import export_checkpoint
-from pictura.train.export_enlarger import verify_enlarger
+from pictura.train.export.checkpoint import export_checkpoint
+from pictura.train.export.enlarger import verify_enlarger
 from pictura.train.recipe import Recipe
+from pictura.train.tasks.enlarger import EnlargerStep, EnlargerTask, shrunk, spoilt
+from pictura.train.tasks.enlarger_settings import EnlargerSettings
 from tests.train.kit import make_recipe, make_set, run
 
 SHAPE = {"width": 8, "width_half": 8, "num_blocks": 2, "num_blocks_half": 1}

@@ -16,8 +16,8 @@ from pictura.cli.export import read_card
 from pictura.core.errors import ConfigError, ModelError, StorageError
 from pictura.families.flow.backend import FlowParts
 from pictura.store.models import ModelInfo, read_model
-from pictura.train.export import verify_export
-from pictura.train.samples import CAPTION_HEIGHT, SIDE
+from pictura.train.export.checkpoint import verify_export
+from pictura.train.export.samples import CAPTION_HEIGHT, SIDE
 from tests.tiny_model import make_model
 
 

@@ -12,8 +12,8 @@ from safetensors.numpy import load_file
 from pictura.core.errors import ConfigError, ModelError, TrainingError
 from pictura.families.dalle.backend import DalleParts
 from pictura.store.models import EMBEDDED, ModelInfo, Sampling, read_model
-from pictura.train import export_dalle
-from pictura.train.export import export_checkpoint
+from pictura.train.export import dalle as export_dalle
+from pictura.train.export.checkpoint import export_checkpoint
 from tests.tiny_dalle import make_checkpoint
 from tests.tiny_model import make_model
 

@@ -15,9 +15,9 @@ from pictura.encode.damsm import painter
 from pictura.nn.one_pass import OnePassParts, as_pictures
 from pictura.runtime.onnx_one_pass import OnnxOnePass
 from pictura.store.models import ModelInfo, read_model
-from pictura.train import export_gan
-from pictura.train.export import export_checkpoint
-from pictura.train.gan import FAMILIES
+from pictura.train.export import gan as export_gan
+from pictura.train.export.checkpoint import export_checkpoint
+from pictura.train.gans.gan import FAMILIES
 from tests.tiny_gan import make_checkpoint, make_gan
 
 

@@ -12,7 +12,7 @@ from pictura.cli.app import app
 from pictura.core.errors import ConfigError, ModelError, StorageError
 from pictura.store.models import ModelInfo, read_model
 from pictura.store.weights import read_weights
-from pictura.train.export_part import Provenance, export_part
+from pictura.train.export.part import Provenance, export_part
 
 PROVENANCE = Provenance(
     licence="CC0-1.0", data=("squares",), metrics={"accuracy": {"two": 0.5}}, training="In a minute."

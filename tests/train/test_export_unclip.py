@@ -10,8 +10,8 @@ from safetensors.numpy import load_file
 from pictura.core.errors import ConfigError, ModelError, TrainingError
 from pictura.families.unclip.backend import UnclipParts
 from pictura.store.models import ModelInfo, Sampling, read_model
-from pictura.train import export_unclip
-from pictura.train.export import export_checkpoint
+from pictura.train.export import unclip as export_unclip
+from pictura.train.export.checkpoint import export_checkpoint
 from tests.tiny_unclip import make_checkpoints, make_parts
 
 

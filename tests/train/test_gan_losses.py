@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pictura.core.errors import ConfigError
 from pictura.nn.gan import Verdict
-from pictura.train.gan_losses import (
+from pictura.train.gans.gan_losses import (
     LOSSES,
     check_loss,
     discriminator_loss,

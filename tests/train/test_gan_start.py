@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pictura.core.errors import ConfigError, ModelError
-from pictura.train.gan import _take_over
+from pictura.train.gans.gan import _take_over
 from pictura.train.start import read_start
 from tests.train.gan_kit import gan_recipe, make_matcher, parts_of
 from tests.train.kit import make_recipe, make_set, run

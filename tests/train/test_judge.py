@@ -9,7 +9,7 @@ from pictura.core.types import Batch
 from pictura.data.scenes.source import SceneMix, SceneSource
 from pictura.encode.judges.detector import Detections, Detector, DetectorConfig, peaks
 from pictura.encode.judges.inquirer import Answers, Inquirer, InquirerConfig
-from pictura.train.judge import (
+from pictura.train.tasks.judge import (
     NOTHING,
     JudgeStep,
     JudgeTask,

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pictura.train.gan import GanTask
+from pictura.train.gans.gan import GanTask
 from pictura.train.loop import Run
 from tests.train.gan_kit import FAMILIES, gan_recipe, make_matcher
 from tests.train.kit import run

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from pictura.train.gan import FAMILIES
+from pictura.train.gans.gan import FAMILIES
 from pictura.train.loop import Run
 from pictura.train.recipe import LogSettings, Recipe, from_table, load_recipe
 from tests.conftest import ROOT

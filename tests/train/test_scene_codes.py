@@ -10,7 +10,7 @@ from torch import Tensor
 from pictura.data.scenes.source import Scene, SceneObject
 from pictura.encode.judges.judge import DetectorJudge, judge_of
 from pictura.store.models import EMBEDDED, read_model
-from pictura.train.scene_codes import SIZE, SceneCodes
+from pictura.train.tasks.scene_codes import SIZE, SceneCodes
 
 COLOURS, PLACES = 0, 1
 

@@ -16,16 +16,16 @@ from pictura.families.unclip.decoder import Decoder, DecoderConfig
 from pictura.families.unclip.presets import get_preset
 from pictura.sample.diffusion import alpha_sigma
 from pictura.train import checkpoint
-from pictura.train.diffusion import (
+from pictura.train.loop import Run
+from pictura.train.recipe import Recipe
+from pictura.train.tasks.diffusion import (
     diffusion_loss,
     draw_times,
     noisy,
     shrink,
     variance_loss,
 )
-from pictura.train.loop import Run
-from pictura.train.recipe import Recipe
-from pictura.train.unclip import DecoderStep, DecoderTask
+from pictura.train.unclips.decoder import DecoderStep, DecoderTask
 from tests.train.kit import make_recipe, run
 from tests.train.unclip_kit import make_clip, make_pairs
 
@@ -165,7 +165,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pictura.train.unclip.MEASURED", 8)
+    monkeypatch.setattr("pictura.train.unclips.decoder.MEASURED", 8)
 
 
 def recipe_of(name: str, **tables: Any) -> Recipe:

@@ -16,12 +16,12 @@ from pictura.families.unclip.ar_prior import ArPrior, ArPriorConfig
 from pictura.families.unclip.prior import DiffusionPrior, PriorConfig
 from pictura.sample.diffusion import alpha_sigma
 from pictura.store.models import resolve
-from pictura.train.diffusion import MOST_WEIGHT
-from pictura.train.frozen_clip import FrozenClip
 from pictura.train.loop import Run
 from pictura.train.recipe import Recipe
 from pictura.train.start import read_start
-from pictura.train.unclip_prior import ArPriorStep, PriorStep, PriorTask, Remembering, look
+from pictura.train.tasks.diffusion import MOST_WEIGHT
+from pictura.train.unclips.frozen_clip import FrozenClip
+from pictura.train.unclips.prior import ArPriorStep, PriorStep, PriorTask, Remembering, look
 from tests.train.kit import make_recipe, run
 from tests.train.unclip_kit import CAPTIONS, make_clip, make_pairs
 
@@ -31,7 +31,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("pictura.train.unclip_prior.FIRST_BATCHES", 2)
+    monkeypatch.setattr("pictura.train.unclips.prior.FIRST_BATCHES", 2)
     make_pairs(tmp_path)
     make_clip(tmp_path)
     return tmp_path

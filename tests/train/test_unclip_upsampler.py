@@ -17,10 +17,10 @@ from pictura.families.unclip.presets import get_preset
 from pictura.families.unclip.upsampler import Upsampler, UpsamplerConfig
 from pictura.sample.diffusion import alpha_sigma
 from pictura.train import checkpoint
-from pictura.train.degrade import DEGRADE, MOST_SIGMA, Degrade, blur, blurred, bsr
 from pictura.train.loop import Run
 from pictura.train.recipe import Recipe
-from pictura.train.unclip_upsampler import UpsamplerStep, UpsamplerTask
+from pictura.train.unclips.degrade import DEGRADE, MOST_SIGMA, Degrade, blur, blurred, bsr
+from pictura.train.unclips.upsampler import UpsamplerStep, UpsamplerTask
 from tests.train.kit import make_recipe, run
 from tests.train.unclip_kit import make_pairs
 
@@ -83,7 +83,7 @@ def test_bsr_does_four_things_in_an_order_that_is_drawn(monkeypatch: pytest.Monk
 
     names = ("soften", "resize", "add_noise", "compress")
     for name in names:
-        monkeypatch.setattr(f"pictura.train.degrade._{name}", note(name))
+        monkeypatch.setattr(f"pictura.train.unclips.degrade._{name}", note(name))
     bsr(low(1).expand(300, -1, -1, -1), np.random.default_rng(0))
     orders = {tuple(done[i : i + 4]) for i in range(0, len(done), 4)}
     assert orders == set(permutations(names))

@@ -10,7 +10,7 @@ from pictura.encode.clip.config import SIZE, get_preset
 from pictura.encode.clip.model import Clip
 from pictura.encode.tokenizer import Tokenizer
 from pictura.store.models import ModelInfo
-from pictura.train.export_part import Provenance, export_part
+from pictura.train.export.part import Provenance, export_part
 from tests.train.kit import COLOURS
 
 CAPTIONS = tuple(f"a {name} picture" for name in COLOURS)

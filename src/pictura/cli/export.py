@@ -9,7 +9,7 @@ import typer
 from pictura.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pictura.train.export_part import Provenance
+    from pictura.train.export.part import Provenance
 
 Weights = Literal["ema_long", "ema_short", "model", "ema", "values"]
 
@@ -51,7 +51,7 @@ def command(
     from pictura.learn.export_student import export_student
     from pictura.store.models import home
     from pictura.train.checkpoint import find_best
-    from pictura.train.export import export_checkpoint
+    from pictura.train.export.checkpoint import export_checkpoint
 
     best = None if last else find_best(run)
     folder = out or home() / "models" / name
@@ -126,7 +126,7 @@ def read_card(path: Path) -> "Provenance":
     Raises:
         ConfigError: the file is missing, no TOML, or has an unknown key.
     """
-    from pictura.train.export_part import Provenance
+    from pictura.train.export.part import Provenance
     from pictura.train.recipe import from_table
 
     try:

@@ -7,7 +7,7 @@ from pictura.learn.history import History
 from pictura.store.models import AS_LEARNT, MAX_STRENGTH, STUDENT, ModelInfo
 from pictura.store.student import Student
 from pictura.train.checkpoint import Checkpoint
-from pictura.train.export_part import Provenance
+from pictura.train.export.part import Provenance
 
 HELD_OUT = "held_out/"
 CALLED = {

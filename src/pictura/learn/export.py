@@ -36,11 +36,11 @@ from pictura.store.models import (
 )
 from pictura.store.weights import read_weights
 from pictura.train import checkpoint
-from pictura.train.card import SAMPLES, model_card
-from pictura.train.export import verify_export
-from pictura.train.export_dalle import verify_dalle
-from pictura.train.export_part import Provenance, check_place, manifest_head, write_manifest
-from pictura.train.samples import sample_sheet
+from pictura.train.export.card import SAMPLES, model_card
+from pictura.train.export.checkpoint import verify_export
+from pictura.train.export.dalle import verify_dalle
+from pictura.train.export.part import Provenance, check_place, manifest_head, write_manifest
+from pictura.train.export.samples import sample_sheet
 
 _MOST_PROMPTS = 16
 _PICTURES = "Each prompt before and, below it, after learning: seed 0, nothing picked"

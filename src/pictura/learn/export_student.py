@@ -23,9 +23,9 @@ from pictura.store.atomic import atomic_folder
 from pictura.store.models import MANIFEST, STUDENT, ModelInfo, Sampling, read_model
 from pictura.store.student import student_of
 from pictura.store.weights import read_weights
-from pictura.train.card import with_section
-from pictura.train.export import verify_export
-from pictura.train.export_part import Provenance, check_place, write_manifest
+from pictura.train.export.card import with_section
+from pictura.train.export.checkpoint import verify_export
+from pictura.train.export.part import Provenance, check_place, write_manifest
 
 MOST_BYTES = 6_000_000
 """Of a student."""

@@ -13,9 +13,9 @@ from typing import Any
 from pictura.core.errors import ConfigError, did_you_mean
 from pictura.core.tables import from_table, to_table
 from pictura.store.models import AUTOREGRESSIVE, Sampling
-from pictura.train.dvae_settings import DvaeSettings
-from pictura.train.enlarger_settings import EnlargerSettings
-from pictura.train.unclip_settings import UnclipSettings
+from pictura.train.tasks.dvae_settings import DvaeSettings
+from pictura.train.tasks.enlarger_settings import EnlargerSettings
+from pictura.train.unclips.settings import UnclipSettings
 
 __all__ = [
     "ADVERSARIAL",
@@ -40,29 +40,29 @@ __all__ = [
 ]
 
 TASKS = {
-    "flow": "pictura.train.flow:build",
-    "autoencoder": "pictura.train.autoencoder:build",
-    "dvae": "pictura.train.dvae:build",
-    "judge": "pictura.train.judge:build",
-    "clip": "pictura.train.clip:build",
-    "damsm": "pictura.train.damsm:build",
-    "stackgan": "pictura.train.gan:build",
-    "attngan": "pictura.train.gan:build",
-    "dfgan": "pictura.train.gan:build",
-    "dalle": "pictura.train.dalle:build",
-    "unclip-decoder": "pictura.train.unclip:build",
-    "unclip-upsampler": "pictura.train.unclip_upsampler:build",
-    "unclip-prior": "pictura.train.unclip_prior:build",
-    "unclip-ar-prior": "pictura.train.unclip_prior:build",
-    "enlarger": "pictura.train.enlarger:build",
+    "flow": "pictura.train.tasks.flow:build",
+    "autoencoder": "pictura.train.tasks.autoencoder:build",
+    "dvae": "pictura.train.tasks.dvae:build",
+    "judge": "pictura.train.tasks.judge:build",
+    "clip": "pictura.train.tasks.clip:build",
+    "damsm": "pictura.train.tasks.damsm:build",
+    "stackgan": "pictura.train.gans.gan:build",
+    "attngan": "pictura.train.gans.gan:build",
+    "dfgan": "pictura.train.gans.gan:build",
+    "dalle": "pictura.train.tasks.dalle:build",
+    "unclip-decoder": "pictura.train.unclips.decoder:build",
+    "unclip-upsampler": "pictura.train.unclips.upsampler:build",
+    "unclip-prior": "pictura.train.unclips.prior:build",
+    "unclip-ar-prior": "pictura.train.unclips.prior:build",
+    "enlarger": "pictura.train.tasks.enlarger:build",
 }
 """What can be learnt, and the function that makes it."""
 ADVERSARIAL = ("stackgan", "attngan", "dfgan")
 """Tasks and families in which a generator and its discriminators learn against each other."""
 STEPPERS = {
-    **dict.fromkeys(ADVERSARIAL, "pictura.train.adversarial:Adversarial"),
-    "dvae": "pictura.train.dvae:Annealed",
-    **dict.fromkeys(("unclip-prior", "unclip-ar-prior"), "pictura.train.unclip_prior:Remembering"),
+    **dict.fromkeys(ADVERSARIAL, "pictura.train.gans.adversarial:Adversarial"),
+    "dvae": "pictura.train.tasks.dvae:Annealed",
+    **dict.fromkeys(("unclip-prior", "unclip-ar-prior"), "pictura.train.unclips.prior:Remembering"),
 }
 """What takes the steps of those tasks that are not gradient descent on one unchanging loss."""
 
@@ -142,7 +142,7 @@ class ModelSettings:
     trunk: str = ""
     """`clip`, preset `detector`: name or folder of the judge whose convolutions its picture tower begins
     with, and by whose things both towers learn which has which colour and stands where, see
-    `train.scene_codes`."""
+    `train.tasks.scene_codes`."""
     damsm: dict[str, Any] = field(default_factory=dict)
     """`damsm`: settings of its networks, see `encode.damsm.config.DamsmConfig`."""
     text: str = ""

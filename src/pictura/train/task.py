@@ -17,7 +17,7 @@ from pictura.train.start import read_start
 
 
 class Task(Protocol):
-    """Something to learn; `train/flow.py` is the one to read first."""
+    """Something to learn; `train/tasks/flow.py` is the one to read first."""
 
     @property
     def module(self) -> nn.Module:

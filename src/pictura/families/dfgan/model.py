@@ -61,7 +61,7 @@ class DFGANConfig:
 
     @property
     def loss(self) -> str:
-        """Name in `train/gan_losses.py`."""
+        """Name in `train/gans/gan_losses.py`."""
         return "hinge"
 
 

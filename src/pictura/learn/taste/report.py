@@ -15,7 +15,7 @@ from pictura.learn.taste.study import HEAD, PREFERENCE, Outcome
 from pictura.store.atomic import atomic_file
 from pictura.store.models import MANIFEST, ModelInfo, read_model
 from pictura.store.promoted import Version
-from pictura.train.export_part import write_manifest
+from pictura.train.export.part import write_manifest
 
 REPORT = "report.md"
 _RULES = (

@@ -2,7 +2,7 @@
 taken for real.
 
 Source  Goodfellow et al. 2014 (arXiv:1406.2661); Reed et al. 2016 (arXiv:1605.05396) for wrong pairs. What
-        each family wants is in `train/gan_losses.py`.
+        each family wants is in `train/gans/gan_losses.py`.
 Letters B batch, C channels, S side, K condition numbers.
 """
 
@@ -16,11 +16,11 @@ from torch.nn import functional as F
 
 from pictura.core.errors import ConfigError
 from pictura.nn.gan import Painted, Verdict
-from pictura.train import gan_losses
-from pictura.train.alarms import Alarms
-from pictura.train.critic import build_critic
 from pictura.train.distributed import Process, average_gradients
-from pictura.train.gan import GanTask, Inputs
+from pictura.train.gans import gan_losses
+from pictura.train.gans.alarms import Alarms
+from pictura.train.gans.critic import build_critic
+from pictura.train.gans.gan import GanTask, Inputs
 from pictura.train.materials import Materials
 from pictura.train.optim import rate_factor
 from pictura.train.recipe import AdversarialSettings, Recipe

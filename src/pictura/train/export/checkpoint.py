@@ -27,23 +27,23 @@ from pictura.sample.ode import check_solver
 from pictura.store.models import ModelInfo, Sampling, read_model
 from pictura.store.weights import read_weights
 from pictura.train import checkpoint
-from pictura.train.export_painter import export_painter
-from pictura.train.export_part import Provenance, completed
-from pictura.train.graphs import check_same, make_graphs
+from pictura.train.export.graphs import check_same, make_graphs
+from pictura.train.export.painter import export_painter
+from pictura.train.export.part import Provenance, completed
 from pictura.train.recipe import from_table
 
 OTHERS = {
-    "clip": "pictura.train.export_clip:export_clip",
-    "judge": "pictura.train.export_judge:export_judge",
-    "enlarger": "pictura.train.export_enlarger:export_enlarger",
-    "autoencoder": "pictura.train.export_decoder:export_decoder",
-    "stackgan": "pictura.train.export_gan:export_gan",
-    "attngan": "pictura.train.export_gan:export_gan",
-    "dfgan": "pictura.train.export_gan:export_gan",
-    "dalle": "pictura.train.export_dalle:export_dalle",
-    "unclip-decoder": "pictura.train.export_unclip:export_unclip",
+    "clip": "pictura.train.export.clip:export_clip",
+    "judge": "pictura.train.export.judge:export_judge",
+    "enlarger": "pictura.train.export.enlarger:export_enlarger",
+    "autoencoder": "pictura.train.export.decoder:export_decoder",
+    "stackgan": "pictura.train.export.gan:export_gan",
+    "attngan": "pictura.train.export.gan:export_gan",
+    "dfgan": "pictura.train.export.gan:export_gan",
+    "dalle": "pictura.train.export.dalle:export_dalle",
+    "unclip-decoder": "pictura.train.export.unclip:export_unclip",
     **dict.fromkeys(
-        ("unclip-prior", "unclip-ar-prior", "unclip-upsampler"), "pictura.train.export_unclip:refuse_part"
+        ("unclip-prior", "unclip-ar-prior", "unclip-upsampler"), "pictura.train.export.unclip:refuse_part"
     ),
 }
 """Tasks whose runs have no ODE solver, and the function that writes a folder from a checkpoint of theirs."""

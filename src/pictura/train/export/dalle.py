@@ -33,9 +33,9 @@ from pictura.sample.autoregressive import TokenLaw
 from pictura.sample.token_masks import KINDS
 from pictura.sample.token_memory import TokenMemory
 from pictura.store.models import ModelInfo, Sampling, read_model
-from pictura.train.export_painter import export_painter
-from pictura.train.export_part import Provenance, completed, trained
-from pictura.train.graphs import Graph, Tracing, check_same, trace, with_distinct_weights
+from pictura.train.export.graphs import Graph, Tracing, check_same, trace, with_distinct_weights
+from pictura.train.export.painter import export_painter
+from pictura.train.export.part import Provenance, completed, trained
 from pictura.train.recipe import from_table
 
 

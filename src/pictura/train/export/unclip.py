@@ -26,12 +26,12 @@ from pictura.sample.diffusion_steps import check_method
 from pictura.store.clips import clip_of
 from pictura.store.models import BY_IMAGINATION, ModelInfo, Sampling, read_model
 from pictura.train.checkpoint import Checkpoint
-from pictura.train.export_painter import export_painter
-from pictura.train.export_part import Provenance, completed, trained
-from pictura.train.graphs import check_same
+from pictura.train.export.graphs import check_same
+from pictura.train.export.painter import export_painter
+from pictura.train.export.part import Provenance, completed, trained
+from pictura.train.export.unclip_graphs import unclip_graphs
 from pictura.train.recipe import from_table
 from pictura.train.start import part
-from pictura.train.unclip_graphs import unclip_graphs
 
 SAMPLING = Sampling(
     solver=BY_IMAGINATION, num_steps=16, guidance_scale=2.0, guidance_interval=(0.0, 1.0), shift=1.0

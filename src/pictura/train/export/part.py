@@ -20,9 +20,9 @@ from pictura.encode.tokenizer import Tokenizer
 from pictura.store.atomic import atomic_folder
 from pictura.store.models import FORMAT, MANIFEST, ModelInfo, file_hash, read_model
 from pictura.store.weights import WEIGHTS
-from pictura.train.card import part_card
 from pictura.train.checkpoint import Checkpoint, find_latest, load
-from pictura.train.graphs import Graph
+from pictura.train.export.card import part_card
+from pictura.train.export.graphs import Graph
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -22,11 +22,11 @@ from pictura.encode.damsm.config import DamsmConfig
 from pictura.encode.damsm.losses import MatchSettings, damsm_losses
 from pictura.encode.damsm.model import Damsm, InceptionEncoder
 from pictura.encode.tokenizer import Tokenizer
-from pictura.train.clip import rivals
-from pictura.train.damage import spoil, turn
 from pictura.train.materials import Materials
 from pictura.train.recipe import Recipe, from_table
 from pictura.train.start import Start, part, require, tokenizer_of
+from pictura.train.tasks.clip import rivals
+from pictura.train.tasks.damage import spoil, turn
 
 
 class DamsmStep(nn.Module):

@@ -27,11 +27,11 @@ from pictura.encode.clip.model import Clip, DetectorTower, contrastive_loss
 from pictura.encode.judges.judge import DetectorJudge, judge_of
 from pictura.encode.tokenizer import Tokenizer
 from pictura.store.models import resolve
-from pictura.train.damage import spoil, turn
 from pictura.train.materials import Materials
 from pictura.train.recipe import Recipe, from_table
-from pictura.train.scene_codes import SceneCodes
 from pictura.train.start import Start, part, require, tokenizer_of
+from pictura.train.tasks.damage import spoil, turn
+from pictura.train.tasks.scene_codes import SceneCodes
 
 GROUPS = 4
 CODE_WEIGHT = 1.5

@@ -14,8 +14,8 @@ from pictura.encode.enlarger import FACTOR, Enlarger, EnlargerConfig
 from pictura.runtime.onnx_backend import open_graph
 from pictura.store.models import ModelInfo, read_model
 from pictura.store.weights import read_weights
-from pictura.train.export_part import Provenance, completed, export_part, trained
-from pictura.train.graphs import Graph, Tracing, check_same, trace, with_distinct_weights
+from pictura.train.export.graphs import Graph, Tracing, check_same, trace, with_distinct_weights
+from pictura.train.export.part import Provenance, completed, export_part, trained
 from pictura.train.recipe import from_table
 from pictura.train.start import part
 

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from pictura.train.unclip_settings import DEGRADATIONS
+from pictura.train.unclips.settings import DEGRADATIONS
 
 MOST_SIGMA = 0.6
 """Of the first upsampler's blur, in pixels of the small picture."""

@@ -19,7 +19,7 @@ from torch.export import Dim
 from pictura.core.types import ImageConditioning, TextConditioning
 from pictura.families.unclip.backend import UnclipParts
 from pictura.families.unclip.upsampler import Upsampler
-from pictura.train.graphs import Graph, Tracing, trace, with_distinct_weights
+from pictura.train.export.graphs import Graph, Tracing, trace, with_distinct_weights
 
 
 class ReaderGraph(nn.Module):

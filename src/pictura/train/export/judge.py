@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pictura.store.models import ModelInfo
-from pictura.train.export_part import Provenance, completed, export_part, trained
+from pictura.train.export.part import Provenance, completed, export_part, trained
 from pictura.train.start import part
 
 _CARD = """Reads a 64 px picture on light grey and says which of {things} things it holds, how many, in which

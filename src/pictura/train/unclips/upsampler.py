@@ -1,7 +1,8 @@
 """What unCLIP's upsamplers learn: to name the picture under noise, from a small one that was made worse.
 
 Source  Ramesh et al. 2022, unCLIP (arXiv:2204.06125), section 2.1: crops of a quarter of the area;
-        `train/degrade.py` has what happens to the small pictures, `train/diffusion.py` the error.
+        `train/unclips/degrade.py` has what happens to the small pictures, `train/tasks/diffusion.py` the
+        error.
 Letters B pictures, C channels, H W size of a crop, h w size of the small one.
 Units   pictures in [-1, 1]; t in [0, 1], 1 = noise.
 """
@@ -22,11 +23,19 @@ from pictura.families.unclip.presets import get_preset
 from pictura.families.unclip.upsampler import Upsampler, UpsamplerConfig
 from pictura.sample.diffusion_steps import follow, steps_down
 from pictura.sample.schedules import time_grid
-from pictura.train.degrade import DEGRADE
-from pictura.train.diffusion import MOST_WEIGHT, diffusion_loss, draw_noise, draw_times, noisy, shrink, unit
 from pictura.train.materials import Materials
 from pictura.train.recipe import Recipe, TrainingSettings, from_table
 from pictura.train.start import Start, part, require
+from pictura.train.tasks.diffusion import (
+    MOST_WEIGHT,
+    diffusion_loss,
+    draw_noise,
+    draw_times,
+    noisy,
+    shrink,
+    unit,
+)
+from pictura.train.unclips.degrade import DEGRADE
 
 PREVIEW_STEPS = 4
 

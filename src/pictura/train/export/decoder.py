@@ -19,9 +19,9 @@ from pictura.core.errors import ModelError, TrainingError
 from pictura.store.atomic import atomic_folder
 from pictura.store.models import STUDENT, ModelInfo, read_model, resolve
 from pictura.store.weights import WEIGHTS
-from pictura.train.card import SAMPLES, with_section
-from pictura.train.export_part import Provenance, check_place, completed, to_fp16, trained, write_manifest
-from pictura.train.samples import sample_sheet
+from pictura.train.export.card import SAMPLES, with_section
+from pictura.train.export.part import Provenance, check_place, completed, to_fp16, trained, write_manifest
+from pictura.train.export.samples import sample_sheet
 
 _DECODES = ("autoencoder.decoder.", "autoencoder.patch_out.")
 """What the names of weights that learnt start with."""
@@ -54,7 +54,7 @@ def export_decoder(
         ConfigError: the name cannot be a model's.
         StorageError: the disk is full, or the place cannot be written or holds something else.
     """
-    from pictura.train.export import verify_export  # it sends runs of this task here
+    from pictura.train.export.checkpoint import verify_export  # it sends runs of this task here
 
     saved = trained(run, "autoencoder", weights)
     recipe: dict[str, Any] = saved.config["recipe"]

@@ -24,12 +24,12 @@ from pictura.encode.dvae.losses import count_codes, kl_to_uniform, logit_laplace
 from pictura.encode.dvae.model import Dvae, relax
 from pictura.encode.dvae.start import start_from_patches
 from pictura.encode.tokenizer import Tokenizer
-from pictura.train.code_usage import CodeUsage
 from pictura.train.distributed import Process
 from pictura.train.materials import Materials
 from pictura.train.recipe import DvaeSettings, Recipe, from_table
 from pictura.train.start import Start, part, require
 from pictura.train.step import Supervised
+from pictura.train.tasks.code_usage import CodeUsage
 
 START_PICTURES = 1536
 """Whose patches are clustered before the first step."""

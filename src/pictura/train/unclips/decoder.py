@@ -1,7 +1,7 @@
 """What unCLIP's decoder learns: to name the picture under noise, from its vector and its caption.
 
 Source  Ramesh et al. 2022, unCLIP (arXiv:2204.06125), section 2.1: vectors and captions that are dropped at
-        random, for guidance; `train/diffusion.py` has the error.
+        random, for guidance; `train/tasks/diffusion.py` has the error.
 Letters B pictures, C channels, H W size, D numbers of a vector, T text tokens, E width of the text features.
 Units   pictures in [-1, 1]; t in [0, 1], 1 = noise.
 """
@@ -22,11 +22,19 @@ from pictura.families.unclip.decoder import Decoder, DecoderConfig
 from pictura.families.unclip.presets import get_preset
 from pictura.sample.diffusion_steps import follow, steps_down
 from pictura.sample.schedules import time_grid
-from pictura.train.diffusion import MOST_WEIGHT, diffusion_loss, draw_noise, draw_times, noisy, shrink, unit
-from pictura.train.frozen_clip import FrozenClip
 from pictura.train.materials import Materials
 from pictura.train.recipe import Recipe, TrainingSettings, UnclipSettings, from_table
 from pictura.train.start import Start, part, require
+from pictura.train.tasks.diffusion import (
+    MOST_WEIGHT,
+    diffusion_loss,
+    draw_noise,
+    draw_times,
+    noisy,
+    shrink,
+    unit,
+)
+from pictura.train.unclips.frozen_clip import FrozenClip
 
 MEASURED = 1024
 """Training pictures whose vectors tell the decoder where vectors lie."""

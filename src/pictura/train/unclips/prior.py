@@ -1,7 +1,7 @@
 """What unCLIP's priors learn: which embedding a CLIP would have of the picture that a caption asks for.
 
 Source  Ramesh et al. 2022 (arXiv:2204.06125), section 2.2. Differs: the error of x_0 counts as that of the
-        velocity does, and times of a batch are spread evenly, both as in `train/diffusion.py`.
+        velocity does, and times of a batch are spread evenly, both as in `train/tasks/diffusion.py`.
 Letters B pictures, T text tokens, E width of the text features, D of the embeddings, K components.
 """
 
@@ -23,13 +23,13 @@ from pictura.families.unclip.ar_prior import ArPrior, ArPriorConfig
 from pictura.families.unclip.presets import get_preset
 from pictura.families.unclip.prior import DiffusionPrior, PriorConfig
 from pictura.sample.diffusion import alpha_sigma
-from pictura.train.diffusion import MOST_WEIGHT, draw_times
 from pictura.train.distributed import Process
-from pictura.train.frozen_clip import FrozenClip
 from pictura.train.materials import Materials
 from pictura.train.recipe import Recipe, TrainingSettings, from_table
 from pictura.train.start import Start, part, require
 from pictura.train.step import Supervised, rng_of
+from pictura.train.tasks.diffusion import MOST_WEIGHT, draw_times
+from pictura.train.unclips.frozen_clip import FrozenClip
 
 GROUPS = 2
 """Of a batch, by length."""

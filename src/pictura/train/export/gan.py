@@ -22,10 +22,10 @@ from pictura.nn.gan import GanFamily
 from pictura.nn.one_pass import OnePassParts, TorchOnePass
 from pictura.runtime.onnx_one_pass import OnnxOnePass
 from pictura.store.models import AS_LEARNT, ModelInfo, read_model
-from pictura.train.export_painter import export_painter
-from pictura.train.export_part import Provenance, completed, trained
-from pictura.train.gan import FAMILIES
-from pictura.train.graphs import Graph, Tracing, check_same, trace, with_distinct_weights
+from pictura.train.export.graphs import Graph, Tracing, check_same, trace, with_distinct_weights
+from pictura.train.export.painter import export_painter
+from pictura.train.export.part import Provenance, completed, trained
+from pictura.train.gans.gan import FAMILIES
 from pictura.train.recipe import ONE_PASS
 
 

@@ -14,8 +14,8 @@ from pictura.encode.clip.model import Clip
 from pictura.encode.tokenizer import Tokenizer
 from pictura.runtime.onnx_clip import OnnxClip
 from pictura.store.models import ModelInfo
-from pictura.train.export_part import Provenance, completed, export_part, trained
-from pictura.train.graphs import Graph, Tracing, check_same, trace, with_distinct_weights
+from pictura.train.export.graphs import Graph, Tracing, check_same, trace, with_distinct_weights
+from pictura.train.export.part import Provenance, completed, export_part, trained
 from pictura.train.recipe import from_table
 from pictura.train.start import part
 

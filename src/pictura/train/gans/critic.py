@@ -5,7 +5,7 @@ to choose the weight and what to watch.
 
 Source  Xu et al. 2023, ReFL (arXiv:2304.05977): the gradient of a reward, with the loss of training kept on.
         Differs: the painter takes one step, so that the whole of it is differentiated; for rewards without a
-        gradient see `train/surrogate.py`.
+        gradient see `train/gans/surrogate.py`.
 Letters B batch, C channels, S side, D text width.
 """
 
@@ -23,9 +23,9 @@ from pictura.nn.one_pass import as_pictures
 from pictura.reward.registry import make_reward
 from pictura.reward.types import Reward, Scores
 from pictura.train.distributed import Process, gathered
-from pictura.train.gan import GanTask
+from pictura.train.gans.gan import GanTask
+from pictura.train.gans.surrogate import Surrogate, leave_out_surrogate
 from pictura.train.recipe import CriticSettings, Recipe
-from pictura.train.surrogate import Surrogate, leave_out_surrogate
 
 _NEEDS = (
     "has no gradient that reaches the pictures. Set critic.surrogate = true, to learn from a network that "

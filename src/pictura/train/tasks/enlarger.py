@@ -23,12 +23,12 @@ from pictura.core.types import Batch, BatchSource
 from pictura.encode.autoencoder import Autoencoder, AutoencoderConfig
 from pictura.encode.enlarger import FACTOR, Enlarger, EnlargerConfig, fitted
 from pictura.encode.tokenizer import Tokenizer
-from pictura.train.autoencoder import edge_error
-from pictura.train.degrade import blur
-from pictura.train.enlarger_settings import EnlargerSettings
 from pictura.train.materials import Materials
 from pictura.train.recipe import Recipe, from_table
 from pictura.train.start import Start, part, read_start, require
+from pictura.train.tasks.autoencoder import edge_error
+from pictura.train.tasks.enlarger_settings import EnlargerSettings
+from pictura.train.unclips.degrade import blur
 
 _KERNELS, _SHARES = ("bilinear", "area", "bicubic"), (0.7, 0.15, 0.15)
 """How pictures are shrunk: mostly by the triangles that scenes are composed with."""

@@ -1,6 +1,6 @@
 """What the adversarial families learn from: pictures, their sentences read by a frozen text tower, and noise.
 
-The steps themselves are in `train/adversarial.py`.
+The steps themselves are in `train/gans/adversarial.py`.
 
 Letters B batch, C channels, S side, T text tokens, D text width, N noise numbers.
 """
@@ -23,12 +23,12 @@ from pictura.encode.damsm.model import Damsm
 from pictura.encode.tokenizer import Tokenizer
 from pictura.nn.gan import GanFamily
 from pictura.nn.one_pass import as_pictures
-from pictura.train.clip import rivals
-from pictura.train.damsm import damsm_of
-from pictura.train.gan_losses import check_loss
+from pictura.train.gans.gan_losses import check_loss
 from pictura.train.materials import Materials
 from pictura.train.recipe import ONE_PASS, ModelSettings, Recipe, from_table
 from pictura.train.start import Start, part, read_start, require
+from pictura.train.tasks.clip import rivals
+from pictura.train.tasks.damsm import damsm_of
 
 FAMILIES = Registry(
     "adversarial family",

@@ -15,10 +15,10 @@ from pictura.encode.tokenizer import Tokenizer
 from pictura.store.atomic import atomic_folder
 from pictura.store.models import ModelInfo, Sampling, read_model
 from pictura.store.weights import WEIGHTS
-from pictura.train.card import SAMPLES, model_card
-from pictura.train.export_part import Provenance, check_place, manifest_head, to_fp16, write_manifest
-from pictura.train.graphs import Graph
-from pictura.train.samples import sample_sheet
+from pictura.train.export.card import SAMPLES, model_card
+from pictura.train.export.graphs import Graph
+from pictura.train.export.part import Provenance, check_place, manifest_head, to_fp16, write_manifest
+from pictura.train.export.samples import sample_sheet
 
 
 def export_painter(

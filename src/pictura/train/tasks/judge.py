@@ -28,10 +28,10 @@ from pictura.encode.autoencoder import Autoencoder, AutoencoderConfig
 from pictura.encode.judges.detector import Detections, Detector, DetectorConfig
 from pictura.encode.judges.inquirer import Answers, Inquirer, InquirerConfig
 from pictura.encode.tokenizer import Tokenizer
-from pictura.train.damage import shuffle, spoil, turn
 from pictura.train.materials import Materials
 from pictura.train.recipe import Recipe, from_table
 from pictura.train.start import Start, part, read_start, require
+from pictura.train.tasks.damage import shuffle, spoil, turn
 
 MOST = 4
 NOTHING, STRANGER = -1, -2

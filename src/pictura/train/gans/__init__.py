@@ -1,0 +1,1 @@
+"""Adversarial training: generators, their discriminators, and rewards as critics beside these."""

@@ -1,0 +1,1 @@
+"""What networks learn by: batches in, losses out, one module a kind of network."""

@@ -1,0 +1,1 @@
+"""unCLIP's networks and what they listen to."""
