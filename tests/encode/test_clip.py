@@ -135,9 +135,17 @@ def test_a_folder_gives_the_towers_back_and_onnx_gives_the_same(folder: Path) ->
     assert model.embed_text([]).shape == twin.embed_images(images[:0]).shape == (0, 16)
 
 
-def test_a_transformer_is_exported_too(tmp_path: Path) -> None:
-    folder = make_folder(tmp_path / "tiny-clip", "micro-transformer").path
-    verify_clip(folder)
+@pytest.mark.parametrize("preset", ["micro-transformer", "micro-detector"])
+def test_other_towers_are_exported_too(preset: str, tmp_path: Path) -> None:
+    verify_clip(make_folder(tmp_path / "tiny-clip", preset).path)
+
+
+def test_a_detector_tower_sees_a_background_that_its_trunk_does_not() -> None:
+    clip, _ = make_clip("micro-detector")
+    for weight in clip.image_tower.trunk.parameters():
+        torch.nn.init.zeros_(weight)
+    white, grey = torch.ones(1, 3, 64, 64), torch.full((1, 3, 64, 64), 0.5)
+    assert (clip.embed_images(white) - clip.embed_images(grey)).abs().max() > 1e-3
 
 
 def test_graphs_that_differ_from_torch_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,14 +91,15 @@ class PictureTransformer(nn.Module):
 class DetectorTower(nn.Module):
     """A judge's convolutions to 8x8 tokens, each of which sees what lies there; then blocks as above.
 
-    A judge has learnt to tell things and colours where they are, which captions teach but slowly.
+    A judge has learnt to tell things and colours where they are, which captions teach but slowly. To
+    backgrounds it is blind, so that each token is told its mean colour too.
     """
 
     def __init__(self, config: ClipConfig) -> None:
         super().__init__()
         (thin, middle, wide), (before, after, blocks) = config.widths, config.depths
         self.trunk = trunk((thin, middle, wide), (before, after)).eval()
-        self.enter = nn.Linear(wide, config.token_width)
+        self.enter = nn.Linear(wide + 3, config.token_width)
         side = SIZE // STRIDE
         self.places = nn.Parameter(0.1 * torch.randn(side * side, config.token_width))
         self.blocks = nn.ModuleList(TextBlock(config.token_width, config.num_heads) for _ in range(blocks))
@@ -113,7 +114,8 @@ class DetectorTower(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, 64, 64) in [-2, 2], as every tower gets them, to (B, dim)."""
-        x_BLD = self.enter(self.trunk(images / 2).flatten(2).transpose(1, 2)) + self.places
+        seen_BFhw = torch.cat([self.trunk(images / 2), F.avg_pool2d(images, STRIDE)], dim=1)
+        x_BLD = self.enter(seen_BFhw.flatten(2).transpose(1, 2)) + self.places
         mask_BL = torch.ones(x_BLD.shape[:2], dtype=torch.bool, device=x_BLD.device)
         for block in self.blocks:
             x_BLD = block(x_BLD, mask_BL)

@@ -63,7 +63,8 @@ def clip_graphs(clip: Clip) -> dict[str, Graph]:
         "image_encoder": Tracing(ImageGraph(copy), images, {"images": {0: batch}}),
         "text_encoder": Tracing(TextGraph(copy), caption, {"token_ids": {1: tokens}}),
     }
-    return trace(tracings, set(copy.state_dict()) - {"log_scale"})
+    weights = {name for name, value in copy.state_dict().items() if value.is_floating_point()}
+    return trace(tracings, weights - {"log_scale"})
 
 
 def export_clip(

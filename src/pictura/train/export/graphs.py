@@ -182,7 +182,8 @@ def with_distinct_weights(parts: M) -> M:
     """A copy with random weights: the optimiser merges equal ones, such as norms that are all ones."""
     copy = deepcopy(parts).cpu().float().eval().requires_grad_(False)
     for weight in copy.state_dict().values():
-        nn.init.normal_(weight)
+        if weight.is_floating_point():  # norms count their batches too
+            nn.init.normal_(weight)
     return copy
 
 
