@@ -11,7 +11,7 @@ from torch import Tensor
 from pictura.core.errors import ConfigError, ModelError, SizeError
 from pictura.encode.clip.config import ClipConfig, get_preset
 from pictura.encode.clip.load import ClipModel, clip_of
-from pictura.encode.clip.model import Clip, contrastive_loss
+from pictura.encode.clip.model import Clip, DetectorTower, contrastive_loss
 from pictura.encode.tokenizer import Tokenizer
 from pictura.runtime import onnx_clip
 from pictura.runtime.onnx_clip import OnnxClip
@@ -142,6 +142,7 @@ def test_other_towers_are_exported_too(preset: str, tmp_path: Path) -> None:
 
 def test_a_detector_tower_sees_a_background_that_its_trunk_does_not() -> None:
     clip, _ = make_clip("micro-detector")
+    assert isinstance(clip.image_tower, DetectorTower)
     for weight in clip.image_tower.trunk.parameters():
         torch.nn.init.zeros_(weight)
     white, grey = torch.ones(1, 3, 64, 64), torch.full((1, 3, 64, 64), 0.5)
