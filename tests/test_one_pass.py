@@ -116,7 +116,7 @@ def test_prompts_that_cannot_be_painted_are_refused(painter: Painter) -> None:
 
 
 def test_words_are_explained_over_the_picture(painter: Painter) -> None:
-    (picture,) = painter.paint("A red xylophone, on white", seed=3, num_images=1, size=(64, 64))
+    (picture,) = painter.paint("A red xylophone, on white", seed=3, num_images=1, size=(64, 64), read_as=())
     sheet = np.asarray(painter.explain(picture))
     cell, gap = 64 + 11, 2  # a picture and its line of words; 1/32 of the longer side, 75
     assert sheet.shape == (cell + 2 * gap, 6 * (64 + gap) + gap, 3)  # the picture and five words
