@@ -110,11 +110,12 @@ def test_the_packaged_table_reads_common_words() -> None:
 
 
 def test_a_colour_that_a_thing_stands_on_is_its_background() -> None:
-    words = known("a an fox two apples on orange light blue white background against table and the an")
+    words = known("a an fox two apples on orange light blue white grey background against table and the")
     for text, expected in {
         "a fox on light blue": "a fox on a light blue background",
         "A fox on a light blue, two apples": "a fox on a light blue background, two apples",
         "two apples against orange": "two apples against an orange background",
+        "a fox on light gray": "a fox on a light grey background",
         "a fox on an orange": "a fox on an orange",
         "a fox on a white table": "a fox on a white table",
         "a fox on a light blue background": "a fox on a light blue background",

@@ -189,7 +189,7 @@ def _grounds(plain: str, known: Known) -> Iterator[ReadAs]:
     """To a person "on light blue" is a background, to a painter nothing: its captions always call it so."""
     for match in _GROUND.finditer(plain):
         way, an, colour = match.groups()
-        ground = f"{colour} background"
+        ground = f"{colour if 'gray' in known else colour.replace('gray', 'grey')} background"
         fruit = bool(an) and colour == "orange"
         if not fruit and all(word in known for word in (way, *split_words(ground))):
             yield ReadAs(match.group(), f"{way} {article(ground)} {ground}")

@@ -60,12 +60,31 @@ class ResNet(nn.Module):
         return self.out(self.layers(images).flatten(1))
 
 
-class PictureTransformer(nn.Module):
+class _Tokens(nn.Module):
+    """Blocks in which each of the tokens, one for each place, sees every other; then their mean."""
+
+    def __init__(self, *, side: int, width: int, blocks: int, config: ClipConfig) -> None:
+        super().__init__()
+        self.places = nn.Parameter(0.1 * torch.randn(side * side, width))
+        self.blocks = nn.ModuleList(TextBlock(width, config.num_heads) for _ in range(blocks))
+        self.norm = nn.RMSNorm(width, eps=1e-6)
+        self.out = nn.Linear(width, config.dim, bias=False)
+
+    def read(self, x_BLD: Tensor) -> Tensor:
+        """(B, L, D) to (B, dim)."""
+        x_BLD = x_BLD + self.places
+        mask_BL = torch.ones(x_BLD.shape[:2], dtype=torch.bool, device=x_BLD.device)
+        for block in self.blocks:
+            x_BLD = block(x_BLD, mask_BL)
+        return self.out(self.norm(x_BLD).mean(dim=1))
+
+
+class PictureTransformer(_Tokens):
     """Three convolutions to 4x4 tokens, then blocks in which each token sees every other."""
 
     def __init__(self, config: ClipConfig) -> None:
-        super().__init__()
         first, second, width = config.widths
+        super().__init__(side=SIZE // _PATCH // 4, width=width, blocks=config.depths[0], config=config)
         self.stem = nn.Sequential(
             nn.Conv2d(3, first, _PATCH, stride=_PATCH),
             nn.GELU(),
@@ -73,22 +92,13 @@ class PictureTransformer(nn.Module):
             nn.GELU(),
             nn.Conv2d(second, width, 3, stride=2, padding=1),
         )
-        side = SIZE // _PATCH // 4
-        self.places = nn.Parameter(0.1 * torch.randn(side * side, width))
-        self.blocks = nn.ModuleList(TextBlock(width, config.num_heads) for _ in range(config.depths[0]))
-        self.norm = nn.RMSNorm(width, eps=1e-6)
-        self.out = nn.Linear(width, config.dim, bias=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, 64, 64) to (B, dim)."""
-        x_BLD = self.stem(images).flatten(2).transpose(1, 2) + self.places
-        mask_BL = torch.ones(x_BLD.shape[:2], dtype=torch.bool, device=x_BLD.device)
-        for block in self.blocks:
-            x_BLD = block(x_BLD, mask_BL)
-        return self.out(self.norm(x_BLD).mean(dim=1))
+        return self.read(self.stem(images).flatten(2).transpose(1, 2))
 
 
-class DetectorTower(nn.Module):
+class DetectorTower(_Tokens):
     """A judge's convolutions to 8x8 tokens, each of which sees what lies there; then blocks as above.
 
     A judge has learnt to tell things and colours where they are, which captions teach but slowly. To
@@ -96,15 +106,10 @@ class DetectorTower(nn.Module):
     """
 
     def __init__(self, config: ClipConfig) -> None:
-        super().__init__()
         (thin, middle, wide), (before, after, blocks) = config.widths, config.depths
+        super().__init__(side=SIZE // STRIDE, width=config.token_width, blocks=blocks, config=config)
         self.trunk = trunk((thin, middle, wide), (before, after)).eval()
         self.enter = nn.Linear(wide + 3, config.token_width)
-        side = SIZE // STRIDE
-        self.places = nn.Parameter(0.1 * torch.randn(side * side, config.token_width))
-        self.blocks = nn.ModuleList(TextBlock(config.token_width, config.num_heads) for _ in range(blocks))
-        self.norm = nn.RMSNorm(config.token_width, eps=1e-6)
-        self.out = nn.Linear(config.token_width, config.dim, bias=False)
 
     def train(self, mode: bool = True) -> "DetectorTower":
         """As ever, but the trunk's norms go on by the statistics that they were given."""
@@ -115,11 +120,7 @@ class DetectorTower(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, 64, 64) in [-2, 2], as every tower gets them, to (B, dim)."""
         seen_BFhw = torch.cat([self.trunk(images / 2), F.avg_pool2d(images, STRIDE)], dim=1)
-        x_BLD = self.enter(seen_BFhw.flatten(2).transpose(1, 2)) + self.places
-        mask_BL = torch.ones(x_BLD.shape[:2], dtype=torch.bool, device=x_BLD.device)
-        for block in self.blocks:
-            x_BLD = block(x_BLD, mask_BL)
-        return self.out(self.norm(x_BLD).mean(dim=1))
+        return self.read(self.enter(seen_BFhw.flatten(2).transpose(1, 2)))
 
 
 _TOWERS = {"resnet": ResNet, "transformer": PictureTransformer, "detector": DetectorTower}
