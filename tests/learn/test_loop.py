@@ -2,20 +2,25 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from pictura.core.errors import ConfigError, RewardError
 from pictura.core.types import Prompt
 from pictura.learn.algorithms.grpo import GRPO, GRPOSettings
 from pictura.learn.draws import seeds_of
+from pictura.learn.export_student import export_student
 from pictura.learn.loop import Run, share
 from pictura.learn.sampling import paint
+from pictura.store.weights import WEIGHTS
 from pictura.train import checkpoint
+from pictura.train.export.part import write_manifest
 from tests.learn.loop_kit import LINES, aligned, make_recipe, make_root, run
 
 MINE = "tests.learn.loop_kit"
@@ -192,8 +197,26 @@ def test_a_further_run_starts_from_what_was_learnt_and_holds_on_to_it(root: Path
     assert any(value.abs().sum() > 0 for name, value in second.actors.values.items() if name.endswith(".up"))
     with pytest.raises(ConfigError, match=r"model\.rank must be those that it learnt with"):
         run(make_recipe(name="third", model={**model, "rank": 3, "start": "runs/first"}), root)
-    with pytest.raises(ConfigError, match="holds no checkpoint of `pictura learn`"):
+    with pytest.raises(ConfigError, match="holds no checkpoint of `pictura learn`, and no student"):
         run(make_recipe(name="fourth", model={**model, "start": "runs/none"}), root)
+
+
+def test_a_run_starts_from_the_student_of_the_weights_before(root: Path) -> None:
+    """The base was trained further, so its student is gone; the one that it had is nearer than none."""
+    model = {"weights": "low_rank", "rank": 2}
+    first = run(make_recipe(name="schooling", model=model), root)
+    first.learn()
+    export_student(first.folder, root / "models" / "before", name="before", last=True)
+    further = root / "models" / "further"
+    shutil.copytree(first.model.path, further)
+    save_file({name: 1.01 * value for name, value in load_file(further / WEIGHTS).items()}, further / WEIGHTS)
+    write_manifest(further, {**first.model.manifest, "name": "further"})
+    second = run(
+        make_recipe(name="next", model={**model, "base": "models/further", "start": "models/before"}), root
+    )
+    assert second.model.hash != first.model.hash
+    for name, value in first.actors.ema_values.items():
+        torch.testing.assert_close(second.actors.values[name], value, atol=1e-3, rtol=0)
 
 
 def test_a_run_of_another_model_is_not_overwritten(root: Path) -> None:

@@ -15,6 +15,8 @@ from torch import Tensor
 from pictura.core.errors import ConfigError
 from pictura.learn.recipe import LearnRecipe
 from pictura.learn.weights import Full, Learnable, LowRank, Values
+from pictura.store.models import STUDENT
+from pictura.store.weights import read_halves
 from pictura.train import checkpoint as checkpoints
 
 
@@ -26,15 +28,22 @@ def make_learnable(recipe: LearnRecipe, base: Mapping[str, Tensor]) -> Learnable
 
 
 def read_start(where: Path, model_hash: str, device: str) -> Values:
-    """What an earlier run of learning came to: the average of its newest checkpoint.
+    """What an earlier run of learning came to: the average of its newest checkpoint, or a model's student.
+
+    A student may be that of other weights, from which the model's were trained on: it is near its place then.
 
     Raises:
-        ConfigError: there is none, or it learnt on another model.
+        ConfigError: there is none, or a run learnt on another model.
+        ModelError: the student cannot be read.
         TrainingError: the checkpoint is damaged.
     """
+    if (where / STUDENT).is_file():
+        return {name: torch.from_numpy(array) for name, array in read_halves(where / STUDENT).items()}
     folder = checkpoints.find_latest(where)
     if folder is None:
-        raise ConfigError(f"model.start is {where}, which holds no checkpoint of `pictura learn`.")
+        raise ConfigError(
+            f"model.start is {where}, which holds no checkpoint of `pictura learn`, and no student."
+        )
     saved = checkpoints.load(folder, device=device)
     theirs = saved.config.get("model", {}).get("hash")
     if "ema" not in saved.weights or theirs != model_hash:

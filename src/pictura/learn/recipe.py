@@ -25,7 +25,8 @@ class ModelSettings:
     base: str = "default"
     """Name or folder of the model; folders are relative to the recipe."""
     start: str = ""
-    """An earlier run of learning to go on from, relative to the recipe: its end becomes the reference."""
+    """An earlier run of learning, or a model with a student, to go on from; relative to the recipe. What it
+    came to becomes the reference."""
     weights: str = "low_rank"
     """What is learnt: a change of `low_rank` to the matrices, or `full`, all weights."""
     rank: int = 32

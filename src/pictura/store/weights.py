@@ -35,16 +35,21 @@ def read_weights(
     Raises:
         ModelError: a file cannot be read, or a change does not fit the weights.
     """
-    weights = {name: array.astype(np.float32) for name, array in _read(folder / WEIGHTS).items()}
+    weights = {name: array.astype(np.float32) for name, array in read_halves(folder / WEIGHTS).items()}
     changes = [(path, strength) for path in sorted(folder.glob(DELTAS))] if strength else []
     for path, share in [*changes, *([(folder / STUDENT, AS_LEARNT)] if student else [])]:
-        delta = _read(path)
+        delta = read_halves(path)
         for name in sorted({key.rpartition(".")[0] for key in delta}):
             _add(weights, name, delta, share, path)
     return weights
 
 
-def _read(path: Path) -> dict[str, NDArray[np.float16]]:
+def read_halves(path: Path) -> dict[str, NDArray[np.float16]]:
+    """A file of weights or of changes to them, as it is.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
