@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pictura.core.errors import ConfigError
-from pictura.nn.layers import Attention, SwiGLU, centred_grid, rope_2d, rotate, sincos
+from pictura.nn.layers import Attention, SwiGLU, attend, centred_grid, rope_2d, rotate, sincos
 
 
 def test_rotation_keeps_lengths() -> None:
@@ -35,6 +35,28 @@ def test_masked_tokens_are_not_seen() -> None:
     mask = torch.tensor([[True, True, False, False]])
     other = torch.cat([x[:, :2], torch.randn(1, 2, 16)], dim=1)
     torch.testing.assert_close(attention(x, mask)[:, :2], attention(other, mask)[:, :2])
+
+
+def test_in_bf16_on_a_cpu_attention_is_the_same() -> None:
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 2, 2, 9, 8).unbind(0)
+    mask = torch.rand(9, 9) < 0.5
+    mask.fill_diagonal_(True)
+    exact = attend(q, k, v, mask)
+    rough = attend(q.bfloat16(), k.bfloat16(), v.bfloat16(), mask)
+    assert rough.dtype == torch.bfloat16
+    torch.testing.assert_close(rough.float(), exact, atol=3e-2, rtol=0)
+
+
+def test_in_bf16_no_attention_takes_the_slow_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turned queries are of fp32 under autocast, which made it take the fused kernel."""
+    monkeypatch.setattr("torch.nn.functional.scaled_dot_product_attention", None)
+    attention, x = Attention(16, 2), torch.randn(1, 4, 16, requires_grad=True)
+    rotation = rope_2d(*centred_grid(2, 2, x), 8, 100.0)
+    with torch.autocast("cpu", torch.bfloat16):
+        attention(x, torch.ones(1, 4, dtype=torch.bool), rotation).sum().backward()
+    assert x.grad is not None
+    assert x.grad.isfinite().all()
 
 
 def test_attention_width_must_divide_into_heads() -> None:

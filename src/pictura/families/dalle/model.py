@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pictura.core.errors import ConfigError
+from pictura.nn.layers import attend
 from pictura.sample.token_masks import KINDS, full_mask
 from pictura.sample.token_memory import MemoryPlan
 
@@ -119,15 +120,6 @@ class Attention(nn.Module):
         past_BN1A, own_BN11 = scores.softmax(dim=-1).split([keys.shape[-2], 1], dim=-1)
         mixed_BN1K = past_BN1A @ values + own_BN11 * v
         return self.out(mixed_BN1K.view(-1, width)), k, v
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, mask_SS: Tensor) -> Tensor:
-    """Values (B, N, S, K) mixed as queries and keys say, under a mask [query, key]."""
-    if q.dtype == torch.bfloat16 and q.device.type == "cpu":
-        # Here the fused kernel's gradient takes six times as long as these three.
-        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
-        return scores.masked_fill(~mask_SS, -torch.inf).softmax(dim=-1).to(v.dtype) @ v
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask_SS)
 
 
 class Block(nn.Module):

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from pictura.core.errors import ConfigError
 from pictura.core.types import TextConditioning
+from pictura.nn.layers import attend
 
 
 class Block(nn.Module):
@@ -32,17 +33,9 @@ class Block(nn.Module):
         """(B, S, W) to (B, S, W)."""
         heads = self.qkv(self.norm_1(x_BSW)).unflatten(-1, (3, self.num_heads, -1))
         q, k, v = heads.permute(2, 0, 3, 1, 4).unbind(0)
-        mixed_BNSK = _attend(q, k, v, mask_B1SS)
+        mixed_BNSK = attend(q, k, v, mask_B1SS)
         x_BSW = x_BSW + self.out(mixed_BNSK.transpose(1, 2).flatten(2))
         return x_BSW + self.down(F.gelu(self.up(self.norm_2(x_BSW))))
-
-
-def _attend(q: Tensor, k: Tensor, v: Tensor, mask_B1SS: Tensor) -> Tensor:
-    if q.dtype == torch.bfloat16 and q.device.type == "cpu":
-        # Here the fused kernel's gradient takes far longer than these three.
-        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
-        return scores.masked_fill(~mask_B1SS, -torch.inf).softmax(dim=-1).to(v.dtype) @ v
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask_B1SS)
 
 
 class CausalTransformer(nn.Module):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pictura.core.errors import ConfigError, SizeError
-from pictura.nn.layers import sincos
+from pictura.nn.layers import attend, sincos
 
 LEAST_IN_GROUP = 4
 """Channels that a group norm takes together, at least."""
@@ -93,7 +93,7 @@ class ContextAttention(nn.Module):
             for part in (q_BLD, torch.cat([k_BSD, k_BLD], dim=1), torch.cat([v_BSD, v_BLD], dim=1))
         )
         seen = F.pad(mask_BS, (0, h * w), value=True)[:, None, None, :]
-        mixed_BLD = F.scaled_dot_product_attention(q, k, v, attn_mask=seen).transpose(1, 2).flatten(2)
+        mixed_BLD = attend(q, k, v, seen).transpose(1, 2).flatten(2)
         return x + self.out(mixed_BLD).transpose(1, 2).unflatten(2, (h, w))
 
 
