@@ -258,7 +258,7 @@ def test_without_its_clip_it_is_not_opened(
     painter: Painter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pictura.store.models.EMBEDDED", tmp_path)
-    words = r"^The model 'unclip' listens to the CLIP 'clip-guide' with hash \w{10}, which is not here\. Put"
+    words = r"^The model 'unclip' listens to the CLIP 'clip-plain' with hash \w{10}, which is not here\. Put"
     with pytest.raises(ModelError, match=words):
         pictura.load(painter.model.path, device="cpu")
 

@@ -138,7 +138,7 @@ def test_an_edit_goes_along_the_difference_of_two_texts(
     strip = imagination.edit(
         drawing(), "a blue ball", from_text="a red ball", theta=0.5, num_images=3, **QUICK
     )
-    clip = OnnxClip(resolve("clip-guide").path)
+    clip = OnnxClip(resolve("clip-plain").path)
     vector = Eyes(resolve("unclip")).take(drawing()).vector
     new, old = clip.embed_text(["a blue ball", "a red ball"])
     towards = (new - old) / np.linalg.norm(new - old)
@@ -167,7 +167,7 @@ def test_all_components_are_the_vector_itself(imagination: Imagination) -> None:
 
 
 def test_a_picture_is_seen_on_light_grey_and_brought_to_size(unclip_home: Path, tmp_path: Path) -> None:
-    eyes, clip = Eyes(resolve("unclip")), OnnxClip(resolve("clip-guide").path)
+    eyes, clip = Eyes(resolve("unclip")), OnnxClip(resolve("clip-plain").path)
     source = eyes.take(drawing(size=(64, 64)))
     grey = images.on_background(images.from_pil([drawing(size=(64, 64))]))
     np.testing.assert_allclose(source.vector, clip.embed_images(grey), atol=1e-3)

@@ -85,7 +85,7 @@ def test_a_model_that_listens_to_another_clip_is_stale(
     shipped = steps["unclip"].shipped
     shipped["clip"]["hash"] = "0" * 64
     monkeypatch.setattr(ladder.Step, "shipped", property(lambda _: shipped))
-    assert ladder.why_stale(steps["unclip"]) == "listens to another clip-guide"
+    assert ladder.why_stale(steps["unclip"]) == "listens to another clip-plain"
 
 
 def test_a_run_goes_on_until_it_is_done(ladder: ModuleType, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_gain_is_what_chance_does_not_explain(ladder: ModuleType) -> None:
 
 
 def test_an_unknown_step_is_named_with_those_that_are(ladder: ModuleType, steps: dict[str, Any]) -> None:
-    with pytest.raises(SystemExit, match=r"No step is named 'flwo'. These are: clip-score, clip-guide"):
+    with pytest.raises(SystemExit, match=r"No step is named 'flwo'. These are: clip-score, clip-plain"):
         ladder.to_train(list(steps.values()), Path("runs"), ["flwo"])
 
 

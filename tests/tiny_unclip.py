@@ -1,4 +1,4 @@
-"""A tiny untrained unCLIP that listens to clip-guide: networks, checkpoints of three runs, a model folder."""
+"""A tiny untrained unCLIP that listens to clip-plain: networks, checkpoints of three runs, a folder."""
 
 import tempfile
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from pictura.train import checkpoint
 from pictura.train.export.checkpoint import export_checkpoint
 from tests.tiny_model import PROVENANCE, WORDS
 
-CLIP = "clip-guide"
+CLIP = "clip-plain"
 PROMPTS = ["a red fox", "a blue ball"]
 
 

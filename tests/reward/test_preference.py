@@ -113,7 +113,7 @@ def test_another_clip_and_another_folder_are_refused(folder: Path, tmp_path: Pat
     manifest["preference"]["clip_hash"] = "0" * 64
     (tmp_path / "model.json").write_text(json.dumps(manifest))
     (tmp_path / "weights.safetensors").write_bytes((folder / "weights.safetensors").read_bytes())
-    with pytest.raises(ModelError, match=r"'bright' was learnt on another 'clip-guide'. Learn it again"):
+    with pytest.raises(ModelError, match=r"'bright' was learnt on another 'clip-plain'. Learn it again"):
         make_reward({"name": "preference", "model": str(tmp_path)})
     with pytest.raises(ConfigError, match="doubt must be at least 0; got -1"):
         make_reward({"name": "preference", "model": "x", "doubt": -1})

@@ -78,13 +78,13 @@ def test_a_text_that_is_not_told_does_not_matter(here: OnnxUnclip) -> None:
 
 
 def test_prompts_are_read_as_its_clip_reads_them(here: OnnxUnclip) -> None:
-    clip = OnnxClip(resolve("clip-guide").path)
+    clip = OnnxClip(resolve("clip-plain").path)
     ids = np.array(clip._tokenizer.encode("a red apple"), dtype=np.int64)
     text = here.encode_text(ids)
     assert text.tokens.shape == (1, len(ids), 192)
     np.testing.assert_allclose(np.asarray(text.sentence), clip.embed_text(["a red apple"]), atol=1e-5)
     both = clips.reading_weights(here._model)
-    theirs = {f"clip.{name}" for name in clip_of(resolve("clip-guide")).state_dict()}
+    theirs = {f"clip.{name}" for name in clip_of(resolve("clip-plain")).state_dict()}
     assert set(both) == {name for name in theirs if name.startswith(("clip.text_encoder.", "clip.text_out."))}
 
 
@@ -103,10 +103,10 @@ def test_a_clip_that_is_gone_or_damaged_is_told(
     monkeypatch.setattr(
         ModelInfo, "verify", lambda self: (_ for _ in ()).throw(ModelError(f"bad {self.name}"))
     )
-    with pytest.raises(ModelError, match=r"^bad clip-guide$"):
+    with pytest.raises(ModelError, match=r"^bad clip-plain$"):
         OnnxUnclip(model, num_threads=1)
     monkeypatch.setattr("pictura.store.models.EMBEDDED", tmp_path)
-    with pytest.raises(ModelError, match=r"^The model 'unclip' listens to the CLIP 'clip-guide' with hash"):
+    with pytest.raises(ModelError, match=r"^The model 'unclip' listens to the CLIP 'clip-plain' with hash"):
         on_torch(model)
 
 

@@ -15,6 +15,7 @@ from pictura.core.types import Batch
 from pictura.encode.autoencoder import Autoencoder, AutoencoderConfig
 from pictura.store.models import STUDENT, ModelInfo, read_model
 from pictura.train import checkpoint
+from pictura.train.export.checkpoint import export_checkpoint
 from pictura.train.export.decoder import export_decoder
 from pictura.train.loop import Run
 from pictura.train.recipe import TrainingSettings
@@ -127,6 +128,17 @@ def test_it_may_take_the_place_of_its_base(base: ModelInfo, trained: Run) -> Non
     assert "torch and ONNX agree" in done.output
     assert (base.path / "README.md").read_text().count("## Decoder") == 1
     assert read_model(base.path).hash != base.hash
+
+
+def test_a_painter_that_learns_on_keeps_saying_so(trained: Run, tmp_path: Path) -> None:
+    better = export_decoder(trained.folder, tmp_path / "better", name="better")
+    on = run(make_recipe(name="on", model={"init_from": str(better.path)}), tmp_path)
+    on.train()
+    found = export_checkpoint(on.folder, tmp_path / "further", name="further")
+    assert found.manifest["decoder"] == better.manifest["decoder"]
+    card = (found.path / "README.md").read_text()
+    assert card.count("\n## Decoder\n") == 1
+    assert "latents with noise of strengths up to 0.5" in card
 
 
 def test_a_decoder_of_another_space_is_refused(base: ModelInfo, trained: Run, tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_the_folder_says_how_it_paints_and_whom_it_listens_to(folder: Path) -> N
         False,
     )
     assert (model.grids, model.factor, model.max_tokens) == (((8, 8),), 4, 48)
-    assert model.manifest["clip"]["name"] == "clip-guide"
+    assert model.manifest["clip"]["name"] == "clip-plain"
     assert model.manifest["sampling"] == {
         "solver": "unclip",
         "num_steps": 16,
@@ -153,7 +153,7 @@ def test_what_cannot_be_joined_is_refused(runs: Path, tmp_path: Path, told: dict
     refused(r"holds a part of a painter by imagination\. Export the decoder's run, and name this", run=prior)
     make_checkpoints(tmp_path / "other", clip={"name": "other", "hash": "0" * 64})
     refused(
-        r"^The prior learnt from the CLIP 'other' with hash 0000000000, the decoder from 'clip-guide' with",
+        r"^The prior learnt from the CLIP 'other' with hash 0000000000, the decoder from 'clip-plain' with",
         prior=tmp_path / "other" / "prior",
     )
     refused(

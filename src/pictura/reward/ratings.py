@@ -114,7 +114,7 @@ def load_picture(path: Path) -> Tensor:
 
 
 def learn_preference(
-    pairs: Sequence[Pair], folder: Path, *, name: str, clip: str = "clip-guide", dims: int = 32
+    pairs: Sequence[Pair], folder: Path, *, name: str, clip: str = "clip-plain", dims: int = 32
 ) -> Learnt:
     """Learn a preference and write it as a model folder.
 

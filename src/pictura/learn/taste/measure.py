@@ -45,7 +45,7 @@ class Looks:
 
     @property
     def spread(self) -> float:
-        """Mean over prompts of how different their pictures are to clip-guide."""
+        """Mean over prompts of how different their pictures are to clip-plain."""
         width = (self.raw.shape[1] - len(NAMES)) // 2
         return float(distances(self.raw[:, :width], PICTURES).mean())
 

@@ -30,7 +30,8 @@ from pictura.store.ratings import pairs
 
 EXPLICIT = "pair"
 """The kind of a choice between two pictures; others are guessed from what people did with a grid."""
-CLIP = "clip-guide"
+CLIP = "clip-plain"
+"""Between pictures of one sentence it tells tastes better than clip-guide, which tells things apart."""
 _AT_ONCE = 64
 _WANTED = ("prompt", "image_0", "image_1", "label_0", "label_1", "png_0", "png_1")
 _OTHER: Mapping[str, Literal["left", "right"]] = {"left": "right", "right": "left"}

@@ -33,6 +33,7 @@ def model_card(
     Returns:
         Markdown.
     """
+    decoder = manifest.get("decoder") if manifest["family"] == "flow" else None  # that of unclip is a network
     shapes = ", ".join(f"{w * manifest['factor']}x{h * manifest['factor']}" for h, w in manifest["grids"])
     blocks = [
         f"# {manifest['name']}",
@@ -41,6 +42,7 @@ def model_card(
         *([f"![{pictures}]({SAMPLES})"] if SAMPLES in hashes else []),
         "## Data\n\n" + (_list(manifest["data"]) or "Not stated."),
         "## Training\n\n" + (training or "Not stated."),
+        *([f"## Decoder\n\n{decoder_section(decoder)}"] if decoder else []),
         *([f"## Learnt from rewards\n\n{learnt}"] if learnt else []),
         "## Painting\n\n"
         f"{_way(manifest['sampling'])}. It paints at {shapes} pixels; "
@@ -52,6 +54,16 @@ def model_card(
         "## Files\n\n" + _list(f"{name}: sha256 `{digest}`" for name, digest in hashes.items()),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def decoder_section(learnt: Mapping[str, Any]) -> str:
+    """What is said of a flow model's decoder that learnt on after the painter: `decoder` of model.json."""
+    recipe = learnt["recipe"]
+    return (
+        f"What turns latents into pixels learnt on after the painter (run `{recipe['name']}`), from latents "
+        f"with noise of strengths up to {recipe['training']['latent_noise']:g}, so that a painter's errors "
+        f"leave no seams. {learnt['training']} Painter, text tower and encoder stayed as they were."
+    )
 
 
 def with_section(card: str, title: str, text: str) -> str:

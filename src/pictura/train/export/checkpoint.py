@@ -62,6 +62,7 @@ def export_model(
     sampling: Sampling,
     provenance: Provenance,
     prompts: Sequence[str] = (),
+    decoder: Mapping[str, Any] | None = None,
 ) -> ModelInfo:
     """Write a model folder and prove that torch and ONNX agree on it.
 
@@ -77,6 +78,7 @@ def export_model(
         sampling: how the model is sampled unless a user says otherwise.
         provenance: data, licence, recipe, metrics.
         prompts: painted by the finished model, one picture each, for the card; empty paints none.
+        decoder: how the decoder learnt on after an earlier painter, see `export.decoder`.
 
     Returns:
         What the new folder says about itself.
@@ -98,6 +100,7 @@ def export_model(
             "network": dataclasses.asdict(network.config),
             "text_encoder": dataclasses.asdict(text_encoder.config),
             "autoencoder": dataclasses.asdict(autoencoder.config) if autoencoder else None,
+            **({"decoder": dict(decoder)} if decoder else {}),
         },
         weights=parts.state_dict(),
         tokenizer=tokenizer,
@@ -178,6 +181,7 @@ def export_checkpoint(
         sampling=from_table(Sampling, {**config["sampling"], **(sampling or {})}, "sampling"),
         provenance=completed(provenance, saved, weights),
         prompts=config["recipe"].get("log", {}).get("prompts", ()),
+        decoder=config.get("decoder"),
     )
 
 

@@ -19,7 +19,7 @@ from pictura.core.errors import ModelError, TrainingError
 from pictura.store.atomic import atomic_folder
 from pictura.store.models import STUDENT, ModelInfo, read_model, resolve
 from pictura.store.weights import WEIGHTS
-from pictura.train.export.card import SAMPLES, with_section
+from pictura.train.export.card import SAMPLES, decoder_section, with_section
 from pictura.train.export.part import Provenance, check_place, completed, to_fp16, trained, write_manifest
 from pictura.train.export.samples import sample_sheet
 
@@ -91,7 +91,7 @@ def export_decoder(
             prompts = base.manifest["recipe"]["log"]["prompts"]
             sample_sheet([tmp], prompts).save(tmp / SAMPLES, optimize=True)
         hashes = write_manifest(tmp, manifest)
-        _tell(tmp / "README.md", name, recipe, said.training, hashes)
+        _tell(tmp / "README.md", name, manifest["decoder"], hashes)
         write_manifest(tmp, manifest)
     return read_model(folder)
 
@@ -109,18 +109,12 @@ def _check_space(before: Mapping[str, Tensor], after: Mapping[str, Tensor], base
             )
 
 
-def _tell(card: Path, name: str, recipe: Mapping[str, Any], training: str, hashes: Mapping[str, str]) -> None:
+def _tell(card: Path, name: str, learnt: Mapping[str, Any], hashes: Mapping[str, str]) -> None:
     """Bring the card up to date."""
     if not card.is_file():
         return
-    noise, kind = recipe["training"]["latent_noise"], recipe["name"]
-    about = (
-        f"What turns latents into pixels learnt on after the painter (run `{kind}`), from latents with noise "
-        f"of strengths up to {noise:g}, so that a painter's errors leave no seams. {training} Painter, text "
-        "tower and encoder stayed as they were."
-    )
     text = re.sub(r"\A# .*", f"# {name}", card.read_text(encoding="utf-8"))
-    text = with_section(text, "Decoder", about)
+    text = with_section(text, "Decoder", decoder_section(learnt))
     text = with_section(text, "Metrics", "None yet.")
     for file, digest in hashes.items():
         text = re.sub(rf"(- {re.escape(file)}: sha256) `[^`]*`", rf"\1 `{digest}`", text)

@@ -71,6 +71,7 @@ class FlowTask:
         sampling: Sampling,
         device: torch.device,
         learnt_from: Sequence[str] = (),
+        decoder: Mapping[str, Any] | None = None,
     ) -> None:
         """Keep the parts.
 
@@ -82,6 +83,7 @@ class FlowTask:
             sampling: how samples, and the model in the end, are painted.
             device: where it computes.
             learnt_from: the sources of what the run started from, for the card.
+            decoder: how the autoencoder's decoder had learnt on, for the card, see `export.decoder`.
         """
         self.module = module
         self.autoencoder = autoencoder
@@ -90,6 +92,7 @@ class FlowTask:
         self.sampling = sampling
         self.device = device
         self.learnt_from = tuple(dict.fromkeys(learnt_from))
+        self.decoder = decoder
 
     def inputs(self, batch: Batch, rng: np.random.Generator) -> tuple[Tensor, ...]:
         """Encode a batch and draw its times, noise and dropped captions."""
@@ -182,6 +185,7 @@ class FlowTask:
             "max_tokens": self.tokenizer.max_tokens,
             "sampling": self.sampling.table(),
             "data": list(self.learnt_from),
+            "decoder": self.decoder,
         }
 
 
@@ -219,6 +223,7 @@ def build(
         sampling=recipe.sampling or before,
         device=device,
         learnt_from=[line for origin in (start, space) if origin for line in origin.config.get("data", ())],
+        decoder=space.config.get("decoder") if space else None,
     )
     return task, tuple(words)
 
