@@ -1,10 +1,12 @@
 """A service as a reward, against a real server in a thread."""
 
 import base64
+import gc
 import io
 import json
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -112,6 +114,16 @@ def test_it_is_given_up_after_all_tries_or_when_it_is_told_no() -> None:
         ask(url)
     with pytest.raises(RewardError, match=r"gave no answer .*refused.* in 2 tries. Start it, or"):
         ask(url, retries=1)
+
+
+def test_tries_that_failed_leave_no_connection_open() -> None:
+    with serving(lambda _: (500, b"")) as url, pytest.raises(RewardError) as error:
+        ask(url, retries=1)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        del error
+        gc.collect()
+    assert [str(one.message) for one in told] == []
 
 
 def test_a_service_that_does_not_answer_in_time_is_given_up() -> None:

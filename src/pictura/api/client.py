@@ -146,7 +146,8 @@ def _read(response: HTTPResponse) -> bytes:
 
 def _problem(error: urllib.error.HTTPError) -> dict[str, Any]:
     try:
-        found = json.loads(error.read(100_000))
+        with error:
+            found = json.loads(error.read(100_000))
     except (OSError, ValueError):
         found = {}
     return found if isinstance(found, dict) else {}

@@ -108,9 +108,10 @@ class HttpReward:
             try:
                 return self._post(body)
             except (OSError, http.client.HTTPException) as error:
-                lasting = isinstance(error, urllib.error.HTTPError) and not (
-                    error.code == _BUSY or error.code >= _BROKEN
-                )
+                lasting = False
+                if isinstance(error, urllib.error.HTTPError):
+                    error.close()  # it holds the connection
+                    lasting = not (error.code == _BUSY or error.code >= _BROKEN)
                 if lasting or not left:
                     raise RewardError(
                         f"The reward at {settings.url} gave no answer ({error}) in "
