@@ -33,7 +33,7 @@ NAMES = ("LocalCLIPScore", "R-precision", "judge B")
 
 
 def candidates(painter: Painter, prompt: str, num: int) -> list[Image.Image]:
-    """The first pictures of seed 0, at the size that the model paints."""
+    """The first `num` pictures of seed 0, at the size that the model paints."""
     h, w = painter.model.grids[0]
     size = (w * painter.model.factor, h * painter.model.factor)
     parts = [
@@ -87,7 +87,8 @@ def main() -> None:
         rows.append((pool, [mean_interval(one, labels, rng) for one in scores_of(pictures, prompts)]))
     seconds = time.perf_counter() - start
     text = (
-        f"`python -m benchmarks.rerank --limit {args.limit}`, {seconds:.0f} s. Model `{args.model}`, "
+        f"`python -m benchmarks.rerank --model {args.model} --pools {' '.join(map(str, args.pools))} "
+        f"--limit {args.limit}`, {seconds:.0f} s. Model `{args.model}`, "
         f"{len(prompts)} prompts of GlyphBench, evenly over its tasks, seed 0. Machine: {machine()}. "
         "`clip-guide` chooses; `clip-score` and judge B score. Brackets hold 95 % of bootstrap draws of "
         "prompts.\n\n"
